@@ -11,8 +11,6 @@ from copy import deepcopy
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from badgateway_proxy import HopConfig
-from badgateway_upstream import InstanceConfig
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -24,6 +22,8 @@ from pydantic import (
 )
 
 from badgateway.validation import Finding, findings, refusal
+from badgateway_proxy import HopConfig
+from badgateway_upstream import InstanceConfig
 
 MAX_INSTANCES = 16
 
@@ -41,7 +41,9 @@ WIRED_APP = frozenset(("name", "listen", "admin", "database", "exit_with_stdin")
 HOP_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         # the inner deadlines are shorter than the outer ones, so that the hop nearest to a fault decides
-        "cdn": {"timeouts": {"connect": "500ms", "first_byte": "4s", "between_bytes": "4s", "request": "10s"}},
+        "cdn": {
+            "timeouts": {"connect": "500ms", "first_byte": "4s", "between_bytes": "4s", "request": "10s"}
+        },
         "lb": {
             "timeouts": {"connect": "500ms", "first_byte": "2s", "between_bytes": "2s", "request": "8s"},
             # small enough that a handful of requests opens it while one watches
@@ -68,9 +70,15 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _wrong(overrides: Mapping[str, Any], model: type[BaseModel], base: Mapping[str, Any], wired: frozenset[str]) -> list[Finding]:
+def _wrong(
+    overrides: Mapping[str, Any], model: type[BaseModel], base: Mapping[str, Any], wired: frozenset[str]
+) -> list[Finding]:
     """What the component's own model says about `base` with these overrides on top."""
-    found = [Finding((key,), "is decided by the lab, not by the chain", key=True) for key in overrides if key in wired]
+    found = [
+        Finding((key,), "is decided by the lab, not by the chain", key=True)
+        for key in overrides
+        if key in wired
+    ]
     full = merge(base, {key: value for key, value in overrides.items() if key not in wired})
     try:
         model.model_validate(full)
@@ -94,7 +102,9 @@ def _hop_overrides(hop: str) -> BeforeValidator:
 
 
 def _missing_tier(name: str) -> Finding:
-    return Finding((), f"a chain cannot be without its {name}", f"leave `{name}` out to have it as it is by default")
+    return Finding(
+        (), f"a chain cannot be without its {name}", f"leave `{name}` out to have it as it is by default"
+    )
 
 
 def _tier_present(value: object) -> object:
@@ -163,7 +173,9 @@ class ChainSpec(BaseModel):
     def hop_config(self, hop: str, wiring: Mapping[str, Any]) -> HopConfig:
         """The full configuration of a hop. `wiring`: upstreams, listen, admin, exit_with_stdin."""
         overrides: dict[str, Any] = getattr(self, hop)
-        return HopConfig.model_validate({**merge(HOP_DEFAULTS[hop], overrides), "name": hop, "tier": hop, **wiring})
+        return HopConfig.model_validate(
+            {**merge(HOP_DEFAULTS[hop], overrides), "name": hop, "tier": hop, **wiring}
+        )
 
     def instance_config(self, instance: str, wiring: Mapping[str, Any]) -> InstanceConfig:
         """The full configuration of an instance. `wiring`: listen, admin, database, exit_with_stdin."""

@@ -55,7 +55,9 @@ class InvalidInput(Exception):
         super().__init__("\n".join(map(str, self.problems)))
 
     @classmethod
-    def one(cls, what: str, *, file: str = "", mark: Mark | None = None, path: str = "", hint: str = "") -> InvalidInput:
+    def one(
+        cls, what: str, *, file: str = "", mark: Mark | None = None, path: str = "", hint: str = ""
+    ) -> InvalidInput:
         """An error of a single problem."""
         line, col = mark or (0, 0)
         return cls([Problem(file, line, col, path, what, hint)])

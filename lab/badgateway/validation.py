@@ -111,9 +111,7 @@ def _within(value: object, loc: Sequence[str | int], *, whole: bool) -> Where:
     where: list[str | int] = []
     for index, part in enumerate(loc):
         last = index == len(loc) - 1
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, (list, tuple)) and isinstance(part, int) and 0 <= part < len(value):
+        if (isinstance(value, Mapping) and part in value) or (isinstance(value, (list, tuple)) and isinstance(part, int) and 0 <= part < len(value)):
             value = value[part]
         elif not (whole and last):
             continue
@@ -153,7 +151,11 @@ _BOUNDS = {
 
 def _sentence(kind: str, context: Mapping[str, Any], detail: ErrorDetails) -> tuple[str, str]:
     """What to say of one of pydantic's error types (https://docs.pydantic.dev/latest/errors/validation_errors/)."""
-    got = "" if kind == "missing" or isinstance(detail["input"], BaseModel) else f", not {as_text(detail['input'])}"
+    got = (
+        ""
+        if kind == "missing" or isinstance(detail["input"], BaseModel)
+        else f", not {as_text(detail['input'])}"
+    )
     if kind in _SENTENCES:
         return _SENTENCES[kind] + got, ""
     if kind in _BOUNDS:
@@ -167,7 +169,9 @@ def _sentence(kind: str, context: Mapping[str, Any], detail: ErrorDetails) -> tu
     if kind in {"literal_error", "enum"}:
         expected = str(context["expected"]).replace("'", "")
         known = expected.replace(" or ", ", ").split(", ")
-        return f"must be {expected}{got}", did_you_mean(str(detail["input"]), known) if len(known) > 12 else ""
+        return f"must be {expected}{got}", did_you_mean(str(detail["input"]), known) if len(
+            known
+        ) > 12 else ""
     if kind == "union_tag_invalid":
         known = str(context["expected_tags"]).replace("'", "").split(", ")
         return f"is unknown: {as_text(context['tag'])}", did_you_mean(str(context["tag"]), known)

@@ -142,7 +142,9 @@ class _Composer:
                 documents += 1
                 if documents > 1:
                     raise self._refusal(event, "a second document starts here; one file holds one")
-            elif not isinstance(event, (events.StreamStartEvent, events.StreamEndEvent, events.DocumentEndEvent)):
+            elif not isinstance(
+                event, (events.StreamStartEvent, events.StreamEndEvent, events.DocumentEndEvent)
+            ):
                 value = self._node(event, (), 0)
         return value
 
@@ -228,7 +230,9 @@ class _Composer:
     def _count(self, event: events.Event, nodes: int) -> None:
         self.nodes += nodes
         if self.nodes > MAX_NODES:
-            raise self._refusal(event, f"has more than {MAX_NODES} values, counting each alias as what it stands for")
+            raise self._refusal(
+                event, f"has more than {MAX_NODES} values, counting each alias as what it stands for"
+            )
 
     def _refusal(self, event: events.Event, what: str) -> InvalidInput:
         return InvalidInput([*self.problems, Problem.at(self.file, _mark(event), (), what)])
