@@ -1,0 +1,33 @@
+"""One hop of a chain: an HTTP gateway that says why it failed. Its public names are those of ``__all__``."""
+
+from badgateway_proxy.config import ConfigError, ConfigProblem, HopConfig, load_config
+from badgateway_proxy.durations import Duration, format_duration, parse_duration
+from badgateway_proxy.errors import ERROR_TABLE, ErrorInfo, ErrorType
+from badgateway_proxy.proxy_status import ProxyStatusMember, decided_by, parse_proxy_status
+
+__all__ = [
+    "ERROR_TABLE",
+    "ConfigError",
+    "ConfigProblem",
+    "Duration",
+    "ErrorInfo",
+    "ErrorType",
+    "HopConfig",
+    "ProxyStatusMember",
+    "decided_by",
+    "format_duration",
+    "load_config",
+    "parse_duration",
+    "parse_proxy_status",
+    "run_hop",
+]
+
+
+def run_hop(config: HopConfig) -> int:
+    """Run one hop until it is told to stop (SIGTERM, SIGINT, or stdin's end); return its exit status.
+
+    Blocks, with an event loop of its own. 0: stopped as asked. 3: a port is taken.
+    """
+    from badgateway_proxy import hop  # noqa: PLC0415 - aiohttp is dear; who only wants names need not load it
+
+    return hop.run_hop(config)
