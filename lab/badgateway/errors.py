@@ -1,4 +1,4 @@
-"""What a running lab can refuse or meet. The command line and the control API turn each into an exit code or a status."""
+"""What a running lab can refuse or meet; the command line and the control API turn each into a code."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ class LabError(Exception):
 
 
 class InvalidRequest(LabError):
-    """What was asked of the lab cannot be: unknown target, unknown fault, wrong attribute (exit 2, HTTP 400)."""
+    """What was asked cannot be: unknown target, unknown fault, wrong attribute (exit 2, HTTP 400)."""
 
 
 class EnvironmentProblem(LabError):
-    """What was asked is fine, but a port is taken, a process died, or one does not answer (exit 3, HTTP 503)."""
+    """A port is taken, a process died, or one does not answer (exit 3, HTTP 503)."""

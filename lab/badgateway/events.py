@@ -15,7 +15,9 @@ BACKLOG = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened: `node` is the hop or instance (for a fault: its target), `time` is epoch seconds."""
+    """One thing that happened: `node` is the hop or instance (for a fault: its target), `time` is epoch
+    seconds.
+    """
 
     kind: EventKind
     node: str
@@ -28,7 +30,9 @@ class Event:
 
 
 class EventBus:
-    """Hands each event to every subscriber. `on_first` and `on_last` tell when there is somebody to read for."""
+    """Hands each event to every subscriber. `on_first` and `on_last` tell when there is somebody to read
+    for.
+    """
 
     def __init__(self, on_first: Callable[[], None], on_last: Callable[[], None]) -> None:
         self._queues: set[asyncio.Queue[Event | None]] = set()
@@ -39,7 +43,7 @@ class EventBus:
         """Tell every subscriber; never waits."""
         if self._queues:
             event = Event(kind, node, data)
-            for queue in self._queues:
+            for queue in tuple(self._queues):
                 _put(queue, event)
 
     def subscribe(self) -> AsyncIterator[Event]:
@@ -61,7 +65,7 @@ class EventBus:
     def close(self) -> None:
         """End every subscription, after what it has not read yet."""
         self._closed = True
-        for queue in self._queues:
+        for queue in tuple(self._queues):
             _put(queue, None)
 
 

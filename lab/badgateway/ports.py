@@ -1,9 +1,10 @@
 """Addresses that a lab's processes listen on: chosen before they start and held until the lab closes.
 
-Each address is reserved by a socket that is bound and never listens. On Linux a process may bind and listen on such an
-address (both sides set SO_REUSEADDR) while no other bind to port 0 and no outgoing connection is ever given it. So
-every process knows every address before any of them runs, a crashed instance's port cannot be taken by somebody
-else's before it is back, and connecting to a dead one is refused, never connected to itself.
+Each address is reserved by a socket that is bound and never listens. On Linux a process may bind and listen
+on such an address (both sides set SO_REUSEADDR) while no other bind to port 0 and no outgoing connection is
+ever given it. So every process knows every address before any of them runs, a crashed instance's port
+cannot be taken by somebody else's before it is back, and connecting to a dead one is refused, never
+connected to itself.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ LISTEN = "0A"
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Fixed ports, for `badgateway up`; app-N listens on `app + N - 1`. Admin APIs always get ephemeral ones."""
+    """Fixed ports, for `badgateway up`; app-N listens on `app + N - 1`. Admin APIs always get ephemeral
+    ones.
+    """
 
     cdn: int = 8080
     lb: int = 8081
@@ -74,7 +77,9 @@ def _why_not(host: str, port: int, option: str, error: OSError) -> str:
 
 
 def owner_of(port: int) -> tuple[int, str] | None:
-    """Process id and command name of whoever listens on a TCP port, or None where one cannot tell (not Linux, not ours)."""
+    """Process id and command name of whoever listens on a TCP port, or None where one cannot tell (not
+    Linux, not ours).
+    """
     wanted = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     if not wanted:
         return None

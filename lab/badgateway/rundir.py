@@ -39,6 +39,7 @@ class RunDir:
     def remove(self) -> None:
         """Delete the directory and all in it. May be called twice.
 
-        A process that was killed a moment ago may still have been writing, so what vanishes meanwhile is no error.
+        A process that was killed a moment ago may still have been writing, so what vanishes meanwhile is no
+        error.
         """
         shutil.rmtree(self.path, ignore_errors=True)

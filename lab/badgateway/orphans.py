@@ -1,0 +1,34 @@
+"""Finding and killing what a run left behind when its fork server could not do so itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+MARKER: Final = "BADGATEWAY_RUN"
+"""Environment variable that every process of a run has; its value is the run's id."""
+
+
+def marked(run_id: str) -> list[int]:
+    """Process ids of every process that was started with `run_id` as its MARKER, itself or by inheritance.
+
+    Found in /proc by the environment: a pid can be a stranger's by now, that cannot. Empty where there is
+    no /proc.
+    """
+    wanted = f"{MARKER}={run_id}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if wanted in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+    return found
+
+
+def kill_marked(run_id: str) -> None:
+    """Kill every process of `marked(run_id)`."""
+    for pid in marked(run_id):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
