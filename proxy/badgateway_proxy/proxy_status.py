@@ -105,7 +105,7 @@ def decided_by(members: Sequence[ProxyStatusMember]) -> ProxyStatusMember | None
 
 
 def parse_proxy_status(text: str) -> list[ProxyStatusMember]:
-    """The member of the hop that made the response: the first with an error. None: the origin made it."""
+    """Return the members in a field value, nearest the origin first; join several field lines with commas.
 
     Lenient, and never raises: RFC 8941 would drop the whole field for one bad character, but whoever looks
     for the culprit wants what can be read. What cannot is left out up to the next comma.

@@ -1,4 +1,4 @@
-"""What happened in each exchange: one record, cheap to make; kept in a ring, counted, and told to subscribers.
+"""What happened in each exchange: one record, kept in a ring, counted, and told to subscribers.
 
 Records are made on the hot path, so they are plain slots; JSON is made of them only when somebody asks.
 """
@@ -128,13 +128,13 @@ _VISIBLE = {byte: chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}" for byt
 
 
 def escape_bytes(data: bytes) -> str:
-    """``data`` as printable ASCII, as in a Python bytes literal: ``\\x16\\x03\\x01``, ``HTTP/1.1 200\\r\\n``."""
+    """``data`` as printable ASCII, as Python would escape it: ``\\x16\\x03\\x01``, ``HTTP/1.1 200\\r\\n``."""
     return "".join(map(_VISIBLE.__getitem__, data))
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something to tell: an exchange that ended (a record), or a change of the breaker's state (a dict)."""
+    """Something to tell: an exchange ended (a record), or the breaker changed its state (a dict)."""
 
     kind: Literal["exchange", "breaker"]
     data: ExchangeRecord | dict[str, Any]
@@ -145,7 +145,7 @@ class Event:
 
 
 class Subscription:
-    """Events for one listener, oldest first. A slow listener loses the oldest ones, and ``dropped`` says so."""
+    """Events for one listener, oldest first. A slow one loses the oldest, and ``dropped`` counts them."""
 
     __slots__ = ("dropped", "queue")
 
@@ -162,7 +162,7 @@ class Subscription:
 
 
 class Recorder:
-    """The last ``size`` exchanges of a hop, totals since its start or last reset, and who wants to be told."""
+    """The last ``size`` exchanges of a hop, totals since its start or last reset, and its listeners."""
 
     def __init__(self, size: int) -> None:
         self._records: deque[ExchangeRecord] = deque(maxlen=size)
@@ -196,7 +196,7 @@ class Recorder:
     def query(
         self, request_id: str | None = None, limit: int = 100, after: int | None = None
     ) -> list[ExchangeRecord]:
-        """At most ``limit`` records, oldest first: the latest ones, or with ``after`` those next after that id.
+        """At most ``limit`` records, oldest first: the latest ones, or with ``after`` the next after that id.
 
         To page, pass the last id that you have; ids only grow.
         """
