@@ -1,0 +1,138 @@
+"""One hop on one core before small responses, beside nginx as proxy before the same upstream."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks import machine, nginx, wrk
+from benchmarks.figures import Effort, Figure, NotMeasurableError, Row
+from benchmarks.hop import start_hop
+from benchmarks.stage import Child, Stage
+
+NAME = "throughput"
+TITLE = "One hop on one core against nginx"
+TARGET = 0.30
+CONNECTIONS = 32
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A proxy under test."""
+
+    name: str
+    child: Child
+    port: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One run against one contender: its load, and the CPU seconds it took for that."""
+
+    load: wrk.Load
+    cpu_seconds: float
+
+    @property
+    def busy(self) -> float:
+        """Share of its core that the proxy used; below 1, something else was the limit."""
+        return self.cpu_seconds / self.load.seconds
+
+    @property
+    def cost(self) -> float:
+        """CPU seconds for one request."""
+        return self.cpu_seconds / max(1, self.load.requests)
+
+
+def measure(effort: Effort) -> Figure:
+    """Run the contenders in turn, forwards and backwards, and compare round by round.
+
+    Raises NotMeasurableError without nginx and wrk.
+    """
+    missing = [tool for tool in ("nginx", "wrk") if machine.find_tool(tool) is None]
+    if missing:
+        raise NotMeasurableError(f"{' and '.join(missing)} missing; on Debian: apt-get install nginx wrk")
+    under_test, other = machine.cores()
+    with Stage() as stage:
+        _, upstream = nginx.start_upstream(stage, cpu=other)
+        hop, hop_port = start_hop(stage, f"127.0.0.1:{upstream}", cpu=under_test)
+        quiet, quiet_port = nginx.start_proxy(stage, upstream, cpu=under_test, access_log=False)
+        logging, logging_port = nginx.start_proxy(stage, upstream, cpu=under_test, access_log=True)
+        contenders = [
+            Contender("hop", hop, hop_port),
+            Contender("nginx", quiet, quiet_port),
+            Contender("nginx+log", logging, logging_port),
+        ]
+        readings = alternate(stage, contenders, effort, cpu=other)
+    return _figure(readings)
+
+
+def alternate(
+    stage: Stage, contenders: Sequence[Contender], effort: Effort, *, cpu: int
+) -> dict[str, list[Reading]]:
+    """Every contender once a round, each round in the opposite order to the last; 1 s of warm-up each."""
+    readings: dict[str, list[Reading]] = {contender.name: [] for contender in contenders}
+    for contender in contenders:
+        _read(stage, contender, 1.0, cpu=cpu)
+    for number in range(effort.rounds):
+        for contender in contenders if number % 2 == 0 else reversed(contenders):
+            readings[contender.name].append(_read(stage, contender, effort.seconds, cpu=cpu))
+    return readings
+
+
+def _read(stage: Stage, contender: Contender, seconds: float, *, cpu: int) -> Reading:
+    before = contender.child.cpu_seconds()
+    url = f"http://127.0.0.1:{contender.port}/products"
+    load = wrk.run(stage, url, cpu=cpu, connections=CONNECTIONS, seconds=seconds)
+    if load.failed:
+        raise RuntimeError(f"{contender.name}: {load.failed} of {load.requests} requests failed")
+    return Reading(load, contender.child.cpu_seconds() - before)
+
+
+def ratio(readings: Mapping[str, Sequence[Reading]], name: str, base: str) -> list[float]:
+    """Requests a second of ``name`` over those of ``base``, round by round."""
+    return [
+        mine.load.rate / theirs.load.rate for mine, theirs in zip(readings[name], readings[base], strict=True)
+    ]
+
+
+def _figure(readings: Mapping[str, Sequence[Reading]]) -> Figure:
+    ratios = ratio(readings, "hop", "nginx")
+    shared = statistics.median(ratios)
+    logged = statistics.median(ratio(readings, "hop", "nginx+log"))
+    rows = [
+        Row(
+            "One hop on one core, 1 KiB responses, keep-alive, all diagnostics on: requests/s, nginx = 1",
+            f"{shared:.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            f"≥ {TARGET:.2f}",
+            shared >= TARGET,
+        ),
+        Row("… nginx with its access log on = 1", f"{logged:.2f}"),
+    ]
+    for name, series in readings.items():
+        rate = statistics.median(reading.load.rate for reading in series)
+        cost = statistics.median(reading.cost for reading in series)
+        busy = statistics.median(reading.busy for reading in series)
+        value = f"{rate:,.0f}/s, {cost * 1e6:.1f} µs CPU a request, core {busy:.0%} busy"
+        rows.append(Row(f"… {_LABELS[name]}", value))
+    how = (
+        f"wrk, {CONNECTIONS} kept connections, one thread, on another core with the upstream (nginx, a "
+        "static body); the proxies in turn on the same core, order reversed each round; medians; "
+        "ratios are taken round by round."
+    )
+    data: dict[str, Any] = {
+        "ratio": ratios,
+        "readings": {
+            name: [{**asdict(reading.load), "cpu_seconds": reading.cpu_seconds} for reading in series]
+            for name, series in readings.items()
+        },
+    }
+    return Figure(NAME, TITLE, how, rows, data)
+
+
+_LABELS = {
+    "hop": "the hop",
+    "nginx": "nginx, one worker, access log off",
+    "nginx+log": "nginx, one worker, access log on",
+}
