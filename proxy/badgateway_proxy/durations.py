@@ -18,7 +18,7 @@ _UNITS: Final[dict[str, Decimal]] = {
     "m": Decimal(60),
     "h": Decimal(3600),
 }
-_PATTERN: Final = r"[0-9]{1,15}(\.[0-9]{1,15})?(ms|s|m|h)"
+_PATTERN: Final = r"[0-9]{1,15}(\.[0-9]{1,30})?(ms|s|m|h)"
 _DURATION: Final = re.compile(_PATTERN)
 _BARE_NUMBER: Final = re.compile(r"\s*-?[0-9]+(\.[0-9]+)?\s*")
 LONGEST: Final = 8760 * 3600.0
@@ -39,9 +39,7 @@ def parse_duration(text: object) -> float:
     if match is None:
         if _BARE_NUMBER.fullmatch(text):
             raise ValueError("a duration needs a unit, such as 500ms or 10s")
-        raise ValueError(
-            f"{text[:40]!r} is no duration: write a number and ms, s, m or h, such as 500ms or 10s"
-        )
+        raise ValueError(f"{text[:40]!r} is no duration: write a number and ms, s, m or h, such as 500ms or 10s")
     unit = match[2]
     seconds = float(Decimal(text[: -len(unit)]) * _UNITS[unit])
     if seconds > LONGEST:
