@@ -28,6 +28,6 @@ def run_hop(config: HopConfig) -> int:
 
     Blocks, with an event loop of its own. 0: stopped as asked. 3: a port is taken.
     """
-    from badgateway_proxy import hop  # noqa: PLC0415 - aiohttp is dear; who only wants names need not load it
+    from badgateway_proxy import serve  # noqa: PLC0415 - aiohttp is dear; who only wants names need not load it
 
-    return hop.run_hop(config)
+    return serve.run_hop(config)

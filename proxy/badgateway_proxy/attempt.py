@@ -1,0 +1,241 @@
+"""One attempt: connect, send, wait for the head, each within its own deadline.
+
+Does the I/O that the exchange asks for and notes in the attempt's record what happened when. What goes wrong
+comes out as the `HopError` that the pool or the connection classified, its phase noted.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from badgateway_proxy.balancer import Endpoint
+from badgateway_proxy.errors import ErrorType, HopError, Phase
+from badgateway_proxy.pool import Pool
+from badgateway_proxy.records import AttemptRecord
+from badgateway_proxy.request_body import RequestBody
+from badgateway_proxy.settings import TimeoutSettings
+from badgateway_proxy.upstream_connection import ResponseHead, UpstreamConnection
+
+_SWITCHING_PROTOCOLS = 101
+
+
+class Deadlines:
+    """A hop's deadlines for an attempt, with the words that passing each means, made once."""
+
+    __slots__ = (
+        "between_bytes",
+        "connect",
+        "first_byte",
+        "head_late",
+        "send",
+        "silent",
+        "stuck",
+        "whole_late",
+    )
+
+    def __init__(self, timeouts: TimeoutSettings) -> None:
+        self.connect = timeouts.connect
+        self.send = timeouts.send
+        self.first_byte = timeouts.first_byte
+        self.between_bytes = timeouts.between_bytes
+        self.stuck = f"the peer took in no more of the request for {timeouts.send:g} s"
+        self.head_late = f"no whole response head within {timeouts.first_byte:g} s"
+        self.silent = f"no more of the body for {timeouts.between_bytes:g} s"
+        self.whole_late = f"the exchange was not over within {timeouts.request:g} s"
+
+
+class Attempt:
+    """One try of an exchange against one endpoint.
+
+    Args:
+        pool: where connections come from.
+        endpoint: where to.
+        deadlines: of each phase.
+        whole: when the whole exchange must be over: absolute time of the loop's clock, in seconds.
+        record: filled in as things happen.
+    """
+
+    __slots__ = (
+        "_deadlines",
+        "_loop",
+        "_mark",
+        "_pool",
+        "_sender",
+        "_whole",
+        "connection",
+        "endpoint",
+        "record",
+    )
+
+    def __init__(
+        self, pool: Pool, endpoint: Endpoint, deadlines: Deadlines, whole: float, record: AttemptRecord
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pool = pool
+        self._deadlines = deadlines
+        self._whole = whole
+        self._mark = self._loop.time()
+        self._sender: asyncio.Task[None] | None = None
+        self.connection: UpstreamConnection | None = None
+        self.endpoint = endpoint
+        self.record = record
+
+    async def open(self) -> UpstreamConnection:
+        """Take an idle connection or open one.
+
+        Raises:
+            HopError: see `Pool.connect`.
+        """
+        record = self.record
+        record.phase = Phase.CONNECT
+        connection = self._pool.idle_connection(self.endpoint)
+        if connection is None:
+            deadline = min(self._loop.time() + self._deadlines.connect, self._whole)
+            connection = await self._pool.connect(self.endpoint, deadline)
+            record.connect = self._lap()
+        else:
+            record.reused = True
+        record.local = connection.local
+        self.connection = connection
+        return connection
+
+    def send(self, head: bytes, body: RequestBody, method: str, ask_for_body: Callable[[], None]) -> None:
+        """Send the request: at once if its body is at hand, else while waiting for the response.
+
+        Args:
+            head: the request's head.
+            body: the request's body.
+            method: the request's method.
+            ask_for_body: writes `100 Continue` to a client that waits for it.
+        """
+        connection = self.connection
+        assert connection is not None
+        record = self.record
+        if body.small is not None:
+            connection.send_head(head + body.small, method)
+            record.send = self._lap()
+            self._await_head(connection)
+            return
+        record.phase = Phase.SEND
+        connection.send_head(head, method)
+        self._sender = self._loop.create_task(self._send_body(connection, body, ask_for_body))
+
+    async def _send_body(
+        self, connection: UpstreamConnection, body: RequestBody, ask_for_body: Callable[[], None]
+    ) -> None:
+        try:
+            if body.expects_continue:
+                ask_for_body()
+            while True:
+                if not connection.head_done:
+                    connection.expect_within(self._whole, ErrorType.HTTP_RESPONSE_TIMEOUT, self._deadlines.whole_late)
+                data = await body.read()
+                if not data:
+                    break
+                if not connection.head_done:
+                    self._limit(
+                        connection,
+                        self._deadlines.send,
+                        ErrorType.CONNECTION_WRITE_TIMEOUT,
+                        self._deadlines.stuck,
+                    )
+                await connection.send_body(b"%x\r\n%b\r\n" % (len(data), data) if body.chunked else data)
+            if body.chunked:
+                await connection.send_body(b"0\r\n\r\n")
+        except HopError as error:
+            connection.fail(error)
+            return
+        if not connection.head_done:
+            self.record.send = self._lap()
+            self._await_head(connection)
+
+    def _await_head(self, connection: UpstreamConnection) -> None:
+        self.record.phase = connection.phase = Phase.WAIT
+        self._limit(connection, self._deadlines.first_byte, ErrorType.HTTP_RESPONSE_TIMEOUT, self._deadlines.head_late)
+
+    def _limit(self, connection: UpstreamConnection, seconds: float, error: ErrorType, words: str) -> None:
+        deadline = self._loop.time() + seconds
+        if deadline > self._whole:
+            connection.expect_within(self._whole, ErrorType.HTTP_RESPONSE_TIMEOUT, self._deadlines.whole_late)
+        else:
+            connection.expect_within(deadline, error, words)
+
+    async def final_head(self, upgrade: bool, on_interim: Callable[[ResponseHead], None]) -> ResponseHead:
+        """Wait for the final response head, handing interim ones on.
+
+        Args:
+            upgrade: whether the client asked to upgrade; a 101 is an error otherwise.
+            on_interim: called with each 1xx head.
+
+        Raises:
+            HopError: what came instead.
+        """
+        connection = self.connection
+        assert connection is not None
+        while True:
+            head = await connection.next_head()
+            if head.status >= 200:
+                break
+            if head.status == _SWITCHING_PROTOCOLS:
+                if not upgrade:
+                    details = "the peer switched protocols (101), which nobody had asked for"
+                    raise HopError(
+                        ErrorType.HTTP_PROTOCOL_ERROR,
+                        details,
+                        phase=connection.phase,
+                        first_bytes=connection.first_bytes,
+                    )
+                break
+            on_interim(head)
+        self.record.wait = self._lap()
+        self.record.status = head.status
+        self.record.phase = connection.phase = Phase.RECEIVE
+        return head
+
+    async def next_bytes(self) -> bytes:
+        """Wait for more of the body, `b""` at its end.
+
+        Raises:
+            HopError: why it will never be complete.
+        """
+        connection = self.connection
+        assert connection is not None
+        deadlines = self._deadlines
+        self._limit(connection, deadlines.between_bytes, ErrorType.CONNECTION_READ_TIMEOUT, deadlines.silent)
+        return await connection.read()
+
+    def _lap(self) -> float:
+        now = self._loop.time()
+        mark, self._mark = self._mark, now
+        return now - mark
+
+    def note_error(self, error: HopError) -> None:
+        """Note in the record what ended the attempt, and how long its last phase had gone on."""
+        record = self.record
+        record.error = error.error
+        record.details = error.details
+        if error.first_bytes:
+            record.first_bytes = error.first_bytes
+        took = self._lap()
+        match record.phase:
+            case Phase.CONNECT:
+                record.connect = took
+            case Phase.SEND:
+                record.send = took
+            case Phase.WAIT:
+                record.wait = took
+            case _:
+                record.receive = took
+
+    def finish(self) -> None:
+        """End the attempt, whatever became of it: stop sending, keep the connection or close it."""
+        connection = self.connection
+        if self.record.phase is Phase.RECEIVE and self.record.error is None:
+            self.record.receive = self._lap()
+        sender = self._sender
+        if sender is not None and not sender.done():
+            sender.cancel()
+            if connection is not None:
+                connection.close()
+        if connection is not None:
+            self.connection = None
+            self._pool.give_back(connection, self.endpoint)

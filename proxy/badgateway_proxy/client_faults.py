@@ -1,0 +1,101 @@
+"""What is wrong with a client's request: pure functions from what was parsed (or was not) to a status and words.
+
+These are the client's errors (RFC 9110 section 15.5): they never reach an endpoint, open no breaker and are not
+retried. Framing that two parsers could read differently is refused, not repaired (RFC 9112 section 11.2).
+"""
+
+import re
+from collections.abc import Sequence
+
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
+
+from badgateway_proxy.errors import ErrorType, HopError, Phase
+
+_REQUEST_LINE_VERSION = re.compile(rb"^[^ \r\n]+ [^ \r\n]+ HTTP/([0-9]+\.[0-9]+)\r?\n")
+_TLS_CLIENT_HELLO = b"\x16\x03"
+_SPEAKABLE = ("1.0", "1.1")
+
+
+def client_error(status: int, details: str) -> HopError:
+    """The error for a request that this hop refuses with a 4xx (or 501, 505) of its own.
+
+    RFC 9209 section 2.3.15 has http_request_error for 4xx only; a 5xx that no attempt preceded is
+    proxy_internal_response (section 2.3.29).
+    """
+    kind = ErrorType.HTTP_REQUEST_ERROR if status < 500 else ErrorType.PROXY_INTERNAL_RESPONSE
+    return HopError(kind, details, phase=Phase.CLIENT, status=status)
+
+
+def unparsable(error: BaseException, head_start: bytes) -> HopError:
+    """Name what the parser refused.
+
+    Args:
+        error: the exception of aiohttp's parser.
+        head_start: the first bytes of the request, as far as they were kept.
+
+    Returns:
+        An error with status 400, 414, 431 or 505.
+    """
+    version = _REQUEST_LINE_VERSION.match(head_start)
+    if version is not None and version[1].decode() not in _SPEAKABLE:
+        return unspeakable(version[1].decode())
+    if isinstance(error, LineTooLong):
+        if b"\n" not in head_start:
+            return client_error(414, "the request line is too long")
+        return client_error(431, "a request header is too long")
+    if head_start.startswith(_TLS_CLIENT_HELLO):
+        return client_error(400, "a TLS handshake on a plaintext port")
+    words = error.message if isinstance(error, HttpProcessingError) else str(error)
+    if isinstance(error, BadHttpMessage) and words == "Too many headers received":
+        return client_error(431, "too many request headers")
+    first_line = words.partition("\n")[0].strip().rstrip(":") or "no HTTP/1 request"
+    return client_error(400, f"the request cannot be parsed: {first_line}")
+
+
+def unspeakable(version: str) -> HopError:
+    """505 (RFC 9110 section 15.6.6): a major version that this hop does not speak, or none at all."""
+    return client_error(505, f"HTTP/{version} is not spoken here; HTTP/1.1 is")
+
+
+def check_framing(raw_headers: Sequence[tuple[bytes, bytes]], *, http_1_0: bool, max_headers_bytes: int) -> None:
+    """Refuse a header section that is too large or whose framing is ambiguous.
+
+    Args:
+        raw_headers: the header section as received.
+        http_1_0: whether the request came as HTTP/1.0.
+        max_headers_bytes: the cap on all names and values together.
+
+    Raises:
+        HopError: status 400 (RFC 9112 section 6.3), 431 (RFC 6585) or 501 (RFC 9112 section 6.1).
+    """
+    size = 0
+    coding: bytes | None = None
+    has_length = False
+    for name, value in raw_headers:
+        size += len(name) + len(value)
+        length = len(name)
+        if length == 17 and name.lower() == b"transfer-encoding":
+            if coding is not None:
+                raise client_error(400, "more than one Transfer-Encoding")
+            coding = value.lower()
+        elif length == 14 and name.lower() == b"content-length":
+            if has_length:
+                raise client_error(400, "more than one Content-Length")
+            has_length = True
+    if size > max_headers_bytes:
+        raise client_error(431, f"the request headers exceed {max_headers_bytes} bytes together")
+    if coding is not None:
+        _check_coding(coding, has_length=has_length, http_1_0=http_1_0)
+
+
+def _check_coding(coding: bytes, *, has_length: bool, http_1_0: bool) -> None:
+    if has_length:
+        raise client_error(400, "Content-Length together with Transfer-Encoding")
+    if http_1_0:
+        raise client_error(400, "Transfer-Encoding in an HTTP/1.0 request")
+    if coding == b"chunked":
+        return
+    codings = [part.strip() for part in coding.split(b",")]
+    if codings[-1] == b"chunked" and codings.count(b"chunked") == 1 and b"identity" not in codings:
+        raise client_error(501, "a transfer coding other than chunked is not implemented here")
+    raise client_error(400, "a Transfer-Encoding that does not end in one chunked")

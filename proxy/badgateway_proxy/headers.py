@@ -1,0 +1,223 @@
+"""The heads that a hop writes: what it forwards, drops and adds, as bytes.
+
+Pure. Rules: RFC 9110 section 7.6.1 (hop-by-hop fields), 7.6.3 (Via); RFC 7239 (Forwarded); RFC 9209 (Proxy-Status);
+X-Forwarded-* as HAProxy, nginx and Envoy write them; traceparent passes through untouched (W3C Trace Context).
+"""
+
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+#: Fields that end at this hop (RFC 9110 section 7.6.1 and the older Keep-Alive and Proxy-Connection).
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+#: Request fields that the hop reads and writes anew.
+_REWRITTEN = frozenset(
+    (
+        b"via",
+        b"x-request-id",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"forwarded",
+        b"expect",
+    )
+)
+_NOT_FORWARDED = HOP_BY_HOP | _REWRITTEN
+_NOT_RELAYED = HOP_BY_HOP | {b"via", b"proxy-status", b"x-request-id"}
+
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+_STATUS_LINES = {code: b"HTTP/1.1 %d %s\r\n" % (code, phrase) for code, phrase in _REASONS.items()}
+
+
+def request_head(
+    method: str,
+    target: str,
+    raw_headers: Sequence[tuple[bytes, bytes]],
+    *,
+    via: bytes,
+    request_id: bytes,
+    client: str,
+    scheme: str = "http",
+    host: str | None = None,
+    chunked: bool = False,
+    add_length: int | None = None,
+    upgrade: bytes | None = None,
+) -> bytes:
+    """Build the head of the request that goes to the endpoint.
+
+    Args:
+        method: as received.
+        target: in origin form (RFC 9112 section 3.2.1).
+        raw_headers: the client's header section as received.
+        via: this hop's Via member, such as `1.1 lb`.
+        request_id: the value of X-Request-ID.
+        client: the client's IP address.
+        scheme: what the client spoke to this hop.
+        host: replaces Host where the request came in absolute form.
+        chunked: frame the body as chunked (there is no Content-Length).
+        add_length: the body's length in bytes where the client sent it chunked and it is known by now.
+        upgrade: the protocol to ask for (RFC 9110 section 7.8), None for none.
+    """
+    lines = [f"{method} {target} HTTP/1.1".encode("utf-8", "surrogateescape")]
+    seen: dict[bytes, list[bytes]] = {}
+    original_host = b""
+    named = _named_by_connection(raw_headers)
+    for name, value in raw_headers:
+        lower = name.lower()
+        if lower in _NOT_FORWARDED or lower in named:
+            if lower in _REWRITTEN:
+                seen.setdefault(lower, []).append(value)
+            continue
+        if lower == b"host":
+            original_host = value if host is None else host.encode()
+            lines.append(b"Host: " + original_host)
+        else:
+            lines.append(name + b": " + value)
+    lines += _added(seen, via, request_id, client.encode(), scheme.encode(), original_host)
+    if chunked:
+        lines.append(b"Transfer-Encoding: chunked")
+    if add_length is not None:
+        lines.append(b"Content-Length: %d" % add_length)
+    if upgrade is not None:
+        lines.append(b"Connection: upgrade\r\nUpgrade: " + upgrade)
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
+
+
+def _added(
+    seen: dict[bytes, list[bytes]], via: bytes, request_id: bytes, client: bytes, scheme: bytes, host: bytes
+) -> list[bytes]:
+    forwarded_for = b"[" + client + b"]" if b":" in client else client
+    element = b'for="%s"' % forwarded_for if b":" in client else b"for=" + forwarded_for
+    element += b";proto=" + scheme
+    if host:
+        element += b';host="%s"' % host.replace(b"\\", b"").replace(b'"', b"")
+    if not seen:
+        return [
+            b"Via: " + via,
+            b"X-Request-ID: " + request_id,
+            b"X-Forwarded-For: " + client,
+            b"X-Forwarded-Proto: " + scheme,
+            b"X-Forwarded-Host: " + host,
+            b"Forwarded: " + element,
+        ]
+    return [
+        b"Via: " + b", ".join([*seen.get(b"via", ()), via]),
+        b"X-Request-ID: " + request_id,
+        b"X-Forwarded-For: " + b", ".join([*seen.get(b"x-forwarded-for", ()), client]),
+        b"X-Forwarded-Proto: " + seen.get(b"x-forwarded-proto", [scheme])[0],
+        b"X-Forwarded-Host: " + seen.get(b"x-forwarded-host", [host])[0],
+        b"Forwarded: " + b", ".join([*seen.get(b"forwarded", ()), element]),
+    ]
+
+
+def response_head(
+    status: int,
+    reason: bytes,
+    headers: RawHeaders,
+    *,
+    via: bytes,
+    request_id: bytes,
+    proxy_status: bytes,
+    chunked: bool = False,
+    connection: bytes | None = None,
+    upgrade: bytes | None = None,
+) -> bytes:
+    """Build the head of a relayed response.
+
+    Args:
+        status: the status code, as received.
+        reason: the reason phrase, as received.
+        headers: the header section as received from the endpoint.
+        via: this hop's Via member.
+        request_id: the value of X-Request-ID.
+        proxy_status: this hop's member; those before it stay before it (RFC 9209 section 2).
+        chunked: the body follows as chunked.
+        connection: `close` or `keep-alive`, None to say nothing.
+        upgrade: for a 101: the protocol switched to.
+    """
+    lines = [_status_line(status, reason)]
+    earlier_via, earlier_status = b"", b""
+    named = _named_by_connection(headers)
+    for name, value in headers:
+        lower = name.lower()
+        if lower not in _NOT_RELAYED and lower not in named:
+            lines.append(name + b": " + value + b"\r\n")
+        elif lower == b"via":
+            earlier_via += value + b", "
+        elif lower == b"proxy-status":
+            earlier_status += value + b", "
+    lines.append(
+        b"Via: %b%b\r\nX-Request-ID: %b\r\nProxy-Status: %b%b\r\n"
+        % (earlier_via, via, request_id, earlier_status, proxy_status)
+    )
+    if chunked:
+        lines.append(b"Transfer-Encoding: chunked\r\n")
+    if upgrade is not None:
+        lines.append(b"Connection: upgrade\r\nUpgrade: " + upgrade + b"\r\n")
+    elif connection is not None:
+        lines.append(b"Connection: " + connection + b"\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def interim_head(status: int, reason: bytes, headers: RawHeaders) -> bytes:
+    """Build a 1xx response's head for the client (RFC 9110 section 15.2)."""
+    kept = [name + b": " + value + b"\r\n" for name, value in headers if name.lower() not in HOP_BY_HOP]
+    return _status_line(status, reason) + b"".join(kept) + b"\r\n"
+
+
+def own_head(
+    status: int,
+    headers: RawHeaders,
+    *,
+    via: bytes,
+    request_id: bytes,
+    proxy_status: bytes,
+    connection: bytes | None,
+) -> bytes:
+    """Build the head of a response that this hop generated itself (RFC 9209 section 2)."""
+    return response_head(
+        status,
+        _REASONS.get(status, b""),
+        headers,
+        via=via,
+        request_id=request_id,
+        proxy_status=proxy_status,
+        connection=connection,
+    )
+
+
+def _status_line(status: int, reason: bytes) -> bytes:
+    if _REASONS.get(status) == reason:
+        return _STATUS_LINES[status]
+    return b"HTTP/1.1 %d %b\r\n" % (status, reason)
+
+
+def _named_by_connection(headers: RawHeaders) -> frozenset[bytes] | set[bytes]:
+    """The field names that Connection lists, in lower case: they too end here (RFC 9110 section 7.6.1)."""
+    named: set[bytes] | None = None
+    for name, value in headers:
+        if len(name) == 10 and name.lower() == b"connection":
+            options = {option.strip().lower() for option in value.split(b",")}
+            named = options if named is None else named | options
+    return _NONE if named is None else named - _NEVER_DROPPED
+
+
+_NONE: frozenset[bytes] = frozenset()
+#: A Connection header must not take these from the message: that would change its framing or its target.
+_NEVER_DROPPED = frozenset((b"content-length", b"host", b"close", b"via", b"forwarded", b"x-forwarded-for", b""))

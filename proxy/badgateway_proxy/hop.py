@@ -1,0 +1,184 @@
+"""One gateway: its configuration made live, what exchanges need at hand, what the admin API may do to it."""
+
+import asyncio
+import os
+import random
+import time
+from typing import Any
+
+from aiohttp import web
+
+from badgateway_proxy import records
+from badgateway_proxy.attempt import Deadlines
+from badgateway_proxy.balancer import RoundRobin, parse_endpoint
+from badgateway_proxy.breaker import Breaker, Event, State
+from badgateway_proxy.client_connection import address_text
+from badgateway_proxy.clock import Clock
+from badgateway_proxy.config import HopConfig
+from badgateway_proxy.errors import HopError
+from badgateway_proxy.exchange import Exchange
+from badgateway_proxy.headers import own_head
+from badgateway_proxy.pool import Pool, PoolLimits
+from badgateway_proxy.profiles import PROFILES
+from badgateway_proxy.proxy_status import member
+from badgateway_proxy.records import ExchangeRecord, Recorder
+from badgateway_proxy.retry import RetryPolicy
+from badgateway_proxy.upstream_connection import ResponseLimits
+
+
+class Hop:
+    """One gateway: what an exchange needs at hand, and what the admin API may do to it.
+
+    Args:
+        config: the hop's configuration.
+        seed: of the random generator that jitter uses; None for a different one each time.
+    """
+
+    def __init__(self, config: HopConfig, seed: int | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._initial = config
+        self.clock = Clock()
+        self.recorder = Recorder(config.records)
+        self.breaker = Breaker(config.breaker, self._breaker_changed)
+        self.random = random.Random(seed).random  # noqa: S311 - jitter needs no secrets
+        self.draining = False
+        self.in_flight = 0
+        self._idle: asyncio.Event | None = None
+        self.pool = Pool(self._loop, _pool_limits(config), _response_limits(config))
+        self._adopt(config)
+
+    def _adopt(self, config: HopConfig) -> None:
+        self.config = config
+        self.timeouts = config.timeouts
+        self.limits = config.limits
+        self.deadlines = Deadlines(config.timeouts)
+        self.balancer = RoundRobin([parse_endpoint(upstream) for upstream in config.upstreams])
+        self.retry = RetryPolicy(config.retry)
+        self.profile = PROFILES[config.profile]
+        self.via = f"1.1 {config.name}".encode()
+        self.member_prefix = f'{config.name}; next-hop="'
+        self.client_head_timeout = config.timeouts.client_head
+        self.max_connections = config.limits.connections
+
+    # -- for exchanges ---------------------------------------------------------------------------------
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Serve one request (aiohttp's handler)."""
+        self.in_flight += 1
+        try:
+            return await Exchange(self, request).run()
+        finally:
+            self.in_flight -= 1
+            if self._idle is not None and not self.in_flight:
+                self._idle.set()
+
+    async def until_idle(self) -> None:
+        """Wait until no request is being served."""
+        if self.in_flight:
+            self._idle = asyncio.Event()
+            await self._idle.wait()
+
+    async def refuse(self, request: web.BaseRequest, error: HopError) -> web.StreamResponse:
+        """Answer what could not be parsed as a request."""
+        return await Exchange(self, request).refuse(error)
+
+    def refuse_unread(self, transport: asyncio.Transport, error: HopError) -> None:
+        """Answer on a connection whose request never came whole."""
+        record = ExchangeRecord(
+            hop=self.config.name,
+            tier=self.config.tier,
+            request_id=os.urandom(8).hex(),
+            started=time.time(),
+            client=address_text(transport.get_extra_info("peername")),
+            method="",
+            target="",
+            breaker=self.breaker_state(),
+        )
+        status = self.profile.status_for(error.error, error.status)
+        record.status, record.generated, record.error, record.details = (
+            status,
+            True,
+            error.error,
+            error.details,
+        )
+        record.proxy_status = self.error_member(error, endpoint=None, status=status)
+        content = f"{error.details}\n".encode()
+        fields = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Content-Length", b"%d" % len(content))]
+        head = own_head(
+            status,
+            fields,
+            via=self.via,
+            request_id=record.request_id.encode(),
+            proxy_status=record.proxy_status.encode(),
+            connection=b"close",
+        )
+        transport.write(head + content)
+        record.response_bytes = len(content)
+        self.recorder.add(record)
+
+    def is_in(self, via: list[str]) -> bool:
+        """Whether this hop's name stands in a Via header already (RFC 9110 section 7.6.3)."""
+        names = (entry.split() for line in via for entry in line.split(","))
+        return any(len(words) >= 2 and words[1] == self.config.name for words in names)
+
+    def error_member(self, error: HopError, *, endpoint: str | None, status: int) -> str:
+        """This hop's Proxy-Status member for a response that it generates (RFC 9209 section 2)."""
+        extra = {"status-code": status} if error.error == "http_request_error" else None
+        return member(self.config.name, error=error.error.value, details=error.details, next_hop=endpoint, extra=extra)
+
+    def breaker_state(self) -> str:
+        """The breaker's state by now, in the records' words."""
+        return self.breaker.state(self.clock.now()).value
+
+    def _breaker_changed(self, old: State, new: State, why: Event) -> None:
+        change = {"hop": self.config.name, "from": old.value, "to": new.value, "why": why.value}
+        self.recorder.publish(records.Event("breaker", change))
+
+    # -- for the admin API -----------------------------------------------------------------------------
+
+    def apply_config(self, config: HopConfig) -> None:
+        """Use another configuration from the next request on."""
+        if config.breaker != self.config.breaker:
+            self.breaker.reconfigure(config.breaker, self.clock.now())
+        self._adopt(config)
+        self.recorder.resize(config.records)
+        self.pool.configure(_pool_limits(config), _response_limits(config))
+
+    def reset(self) -> None:
+        """Back to how it started: configuration, clock, breaker, records, idle connections."""
+        self.clock.reset()
+        self.apply_config(self._initial)
+        self.breaker.reset(self.clock.now())
+        self.recorder.clear()
+        self.pool.close_idle()
+
+    def state(self) -> dict[str, Any]:
+        """What `GET /state` answers."""
+        endpoints = [
+            {"address": endpoint.text, "idle": self.pool.counts(endpoint)} for endpoint in self.balancer.endpoints
+        ]
+        return {
+            "name": self.config.name,
+            "tier": self.config.tier,
+            "breaker": self.breaker.snapshot(self.clock.now()),
+            "endpoints": endpoints,
+            "connections": self.pool.open,
+            "in_flight": self.in_flight,
+            "clock_offset": self.clock.offset,
+            "totals": self.recorder.totals(),
+        }
+
+
+def _pool_limits(config: HopConfig) -> PoolLimits:
+    return PoolLimits(config.pool.idle, config.timeouts.pool_idle, config.allow_public_upstreams)
+
+
+def _response_limits(config: HopConfig) -> ResponseLimits:
+    limits = config.limits
+    return ResponseLimits(
+        head=limits.response_headers_total,
+        header=limits.response_header,
+        headers=limits.response_header_count,
+        interim=limits.interim_responses,
+        first_bytes=config.keep_first_bytes,
+    )

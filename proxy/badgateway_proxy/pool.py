@@ -1,0 +1,162 @@
+"""Connections to endpoints: opened within a deadline, kept idle for a while, handed out again.
+
+Transport only. Idle connections that the peer closes are dropped at once; what cannot be known is a FIN still
+on its way (the keep-alive race), which the exchange reports as such.
+"""
+
+import asyncio
+import errno
+import ipaddress
+import socket
+from collections import deque
+from dataclasses import dataclass
+
+from badgateway_proxy.balancer import Endpoint
+from badgateway_proxy.errors import ErrorType, HopError, Phase
+from badgateway_proxy.upstream_connection import ResponseLimits, UpstreamConnection
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """How many idle connections are kept for each endpoint, for how long (seconds), and to which addresses."""
+
+    idle: int
+    idle_for: float
+    allow_public: bool
+
+
+class Pool:
+    """Keep-alive connections by endpoint."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: PoolLimits, response: ResponseLimits) -> None:
+        self._loop = loop
+        self._limits = limits
+        self._response = response
+        self._idle: dict[Endpoint, deque[UpstreamConnection]] = {}
+        self._all: set[UpstreamConnection] = set()
+
+    def configure(self, limits: PoolLimits, response: ResponseLimits) -> None:
+        """Use new limits from now on; connections opened under others are not kept."""
+        if response != self._response:
+            self.close_idle()
+        self._limits = limits
+        self._response = response
+
+    def idle_connection(self, endpoint: Endpoint) -> UpstreamConnection | None:
+        """The idle connection used last (the likeliest to be alive), or None."""
+        idle = self._idle.get(endpoint)
+        now = self._loop.time()
+        while idle:
+            connection = idle.pop()
+            if connection.closed:
+                continue
+            if now - connection.idle_since > self._limits.idle_for:
+                connection.close()
+                continue
+            return connection
+        return None
+
+    async def connect(self, endpoint: Endpoint, deadline: float) -> UpstreamConnection:
+        """Open a connection.
+
+        Args:
+            endpoint: where to.
+            deadline: absolute time of the loop's clock, in seconds.
+
+        Raises:
+            HopError: dns_error, dns_timeout, destination_ip_prohibited, destination_ip_unroutable,
+                connection_refused, connection_timeout, proxy_internal_error (out of descriptors).
+        """
+        looked_up = False
+        try:
+            async with asyncio.timeout_at(deadline):
+                address, family = await self._address(endpoint)
+                looked_up = True
+                _, connection = await self._loop.create_connection(
+                    self._make, address, endpoint.port, family=family, flags=socket.AI_NUMERICHOST
+                )
+        except TimeoutError as error:
+            kind = ErrorType.CONNECTION_TIMEOUT if looked_up else ErrorType.DNS_TIMEOUT
+            what = "no connection" if looked_up else "no answer from DNS"
+            raise HopError(kind, f"{what} to {endpoint.text} in time", phase=Phase.CONNECT) from error
+        except OSError as error:
+            raise _connect_error(endpoint, error) from error
+        return connection
+
+    def _make(self) -> UpstreamConnection:
+        connection = UpstreamConnection(self._loop, self._response, self._lost)
+        self._all.add(connection)
+        return connection
+
+    async def _address(self, endpoint: Endpoint) -> tuple[str, int]:
+        if endpoint.host in ("127.0.0.1", "::1"):
+            return endpoint.host, socket.AF_INET if endpoint.host == "127.0.0.1" else socket.AF_INET6
+        try:
+            found = await self._loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            details = f"{endpoint.host}: {error.strerror}"
+            raise HopError(ErrorType.DNS_ERROR, details, phase=Phase.CONNECT) from error
+        family, _, _, _, sockaddr = found[0]
+        address = str(sockaddr[0])
+        if not self._limits.allow_public and not _is_near(address):
+            details = f"{address} is neither loopback nor private"
+            raise HopError(ErrorType.DESTINATION_IP_PROHIBITED, details, phase=Phase.CONNECT)
+        return address, family
+
+    def give_back(self, connection: UpstreamConnection, endpoint: Endpoint) -> None:
+        """Keep a connection for the next request if it may serve one, else close it."""
+        reusable = connection.reusable
+        connection.release()
+        idle = self._idle.setdefault(endpoint, deque())
+        if not reusable or len(idle) >= self._limits.idle:
+            connection.close()
+            return
+        connection.idle_since = self._loop.time()
+        idle.append(connection)
+
+    def _lost(self, connection: UpstreamConnection) -> None:
+        self._all.discard(connection)
+
+    def close_idle(self) -> None:
+        """Close what nobody uses."""
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()
+
+    def close(self) -> None:
+        """Close every connection, also those in use."""
+        self.close_idle()
+        for connection in tuple(self._all):
+            connection.close()
+
+    def counts(self, endpoint: Endpoint) -> int:
+        """How many idle, living connections there are to an endpoint."""
+        return sum(not connection.closed for connection in self._idle.get(endpoint, ()))
+
+    @property
+    def open(self) -> int:
+        """How many connections there are, in use and idle."""
+        return len(self._all)
+
+
+def _is_near(address: str) -> bool:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    return ip.is_loopback or ip.is_private or ip.is_link_local
+
+
+_UNROUTABLE = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM))
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+
+def _connect_error(endpoint: Endpoint, error: OSError) -> HopError:
+    if error.errno in _EXHAUSTED:
+        kind, details = ErrorType.PROXY_INTERNAL_ERROR, f"cannot open a socket: {error.strerror}"
+    elif error.errno in _UNROUTABLE:
+        kind, details = ErrorType.DESTINATION_IP_UNROUTABLE, f"{endpoint.text}: {error.strerror}"
+    elif error.errno == errno.ETIMEDOUT:
+        kind, details = ErrorType.CONNECTION_TIMEOUT, f"{endpoint.text}: {error.strerror}"
+    elif error.errno in (errno.ECONNRESET, errno.EPIPE):
+        kind, details = ErrorType.CONNECTION_TERMINATED, f"{endpoint.text} reset the connection as it opened"
+    else:
+        kind, details = ErrorType.CONNECTION_REFUSED, f"connect to {endpoint.text} refused"
+    return HopError(kind, details, phase=Phase.CONNECT)

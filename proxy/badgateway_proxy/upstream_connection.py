@@ -1,0 +1,476 @@
+"""One connection to an endpoint: sends requests, parses responses, and says exactly what went wrong.
+
+Transport only: it decides nothing about retries, statuses or pooling. Every failure comes out as one
+`HopError` that carries the RFC 9209 error type, the phase, and the first bytes that the peer sent.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httptools
+
+from badgateway_proxy.diagnosis import closed_early, diagnose
+from badgateway_proxy.errors import ErrorType, HopError, Phase
+
+#: Bytes of body held for a slow reader before reading from the peer pauses.
+HIGH_WATER = 64 * 1024
+
+_SWITCHING_PROTOCOLS = 101
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseLimits:
+    """Caps on what one response may make the hop hold. Sizes in bytes."""
+
+    head: int
+    header: int
+    headers: int
+    interim: int
+    first_bytes: int
+
+
+@dataclass(slots=True)
+class ResponseHead:
+    """A response's status line and header section as received (names keep their case).
+
+    `length` is the Content-Length in bytes or None; `chunked` is true under Transfer-Encoding: chunked.
+    """
+
+    status: int
+    reason: bytes = b""
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    length: int | None = None
+    chunked: bool = False
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """A keep-alive HTTP/1.1 connection of which one exchange at a time has the use.
+
+    In order: `send_head`, any `send_body`, then `next_head` until a final status, then `read` until it
+    returns `b""`. `reusable` says afterwards whether the connection may serve another request.
+    Deadlines are absolute times of the event loop's clock; `expect_within` sets the one in force.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: ResponseLimits,
+        on_lost: Callable[["UpstreamConnection"], None],
+    ) -> None:
+        self._loop = loop
+        self._limits = limits
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline: float | None = None
+        self._deadline_error: tuple[ErrorType, str] = (ErrorType.CONNECTION_READ_TIMEOUT, "")
+        self._read_waiter: asyncio.Future[None] | None = None
+        self._write_waiter: asyncio.Future[None] | None = None
+        self._writing_paused = False
+        self._reading_paused = False
+        self._tunnel: Callable[[bytes], None] | None = None
+        self.local = ""
+        self.idle_since = 0.0
+        self.closed = False
+        self.served = 0
+        self.in_use = False
+        self._begin("GET")
+
+    # -- one exchange ---------------------------------------------------------------------------------
+
+    def _begin(self, method: str) -> None:
+        self._head_only = method == "HEAD"
+        self._head = ResponseHead(0)
+        self._heads: list[ResponseHead] = []
+        self._interim_seen = 0
+        self._head_done = False
+        self._chunks: list[bytes] = []
+        self._buffered = 0
+        self._error: HopError | None = None
+        self._surplus = False
+        self._keep_alive = True
+        self._until_close = False
+        self._body_at_last_look = 0
+        self._bytes_without_body = 0
+        self.phase = Phase.SEND
+        self.complete = False
+        self.received = 0
+        self.body_received = 0
+        self.first_bytes = b""
+
+    def send_head(self, head: bytes, method: str) -> None:
+        """Start an exchange: write a request head (with a small body behind it, if there is one).
+
+        Args:
+            head: the request line and header section, ended by its empty line.
+            method: the request's method; HEAD's response has no body whatever its head says.
+        """
+        self._begin(method)
+        self.in_use = True
+        self.served += 1
+        assert self._transport is not None
+        if not self.closed:
+            self._transport.write(head)
+
+    async def send_body(self, data: bytes) -> None:
+        """Write part of a request's body; wait while the peer takes nothing.
+
+        Raises:
+            HopError: connection_write_timeout, or what ended the connection.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._transport is None or self.closed:
+            raise self._lost(None)
+        self._transport.write(data)
+        if self._writing_paused:
+            self._write_waiter = self._loop.create_future()
+            try:
+                await self._write_waiter
+            finally:
+                self._write_waiter = None
+            if self._error is not None:
+                raise self._error
+
+    async def next_head(self) -> ResponseHead:
+        """Wait for the next response head, interim (1xx) ones included.
+
+        Raises:
+            HopError: what the peer did instead of sending one.
+        """
+        while not self._heads:
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+        if self._error is not None and not self._surplus and self._head_done:
+            # Head and error came in one packet: nothing was relayed yet, so an honest 502 is still possible.
+            raise self._error
+        return self._heads.pop(0)
+
+    async def read(self) -> bytes:
+        """Return what has come of the body, waiting for some; `b""` at its end.
+
+        Raises:
+            HopError: why the body will never be complete, once all that was received has been read.
+        """
+        while not self._chunks:
+            if self.complete:
+                return b""
+            if self._error is not None:
+                raise self._error
+            await self._wait()
+        return self.take()
+
+    def take(self) -> bytes:
+        """Return at once what has come of the body, maybe nothing."""
+        chunks = self._chunks
+        if not chunks:
+            return b""
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._chunks = []
+        self._buffered = 0
+        if self._reading_paused:
+            self._reading_paused = False
+            if self._transport is not None and not self.closed:
+                self._transport.resume_reading()
+        return data
+
+    async def _wait(self) -> None:
+        waiter = self._read_waiter = self._loop.create_future()
+        try:
+            await waiter
+        finally:
+            self._read_waiter = None
+
+    def _wake(self) -> None:
+        waiter = self._read_waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    @property
+    def error(self) -> HopError | None:
+        """What ended the exchange early, None while nothing has."""
+        return self._error
+
+    @property
+    def head_done(self) -> bool:
+        """Whether the final response head has come, even if nobody has taken it yet."""
+        return self._head_done
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may go over this connection after a complete response."""
+        return (
+            self.complete
+            and self._keep_alive
+            and not self._surplus
+            and not self.closed
+            and self._error is None
+            and not self._writing_paused
+        )
+
+    # -- deadlines ------------------------------------------------------------------------------------
+
+    def expect_within(self, deadline: float, error: ErrorType, details: str) -> None:
+        """Set the time by which the next thing must have happened, and the error if it has not.
+
+        Args:
+            deadline: absolute time of the loop's clock, in seconds.
+            error: the RFC 9209 type that passing it means.
+            details: the sentence for Proxy-Status.
+        """
+        self._deadline = deadline
+        self._deadline_error = (error, details)
+        timer = self._timer
+        # A timer that fires too early looks again; so a pooled connection arms one about once a deadline,
+        # not once a request.
+        if timer is None:
+            self._timer = self._loop.call_at(deadline, self._on_timer)
+        elif timer.when() > deadline:
+            timer.cancel()
+            self._timer = self._loop.call_at(deadline, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._deadline is None or self.closed:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._on_timer)
+            return
+        if self.complete or not self.in_use:
+            return
+        error, details = self._deadline_error
+        self.fail(HopError(error, details, phase=self.phase, first_bytes=self.first_bytes))
+
+    def fail(self, error: HopError) -> None:
+        """End the exchange with `error`; whoever waits gets it. The first error stays."""
+        if self._error is None:
+            self._error = error
+        self._wake()
+        if self._write_waiter is not None and not self._write_waiter.done():
+            self._write_waiter.set_result(None)
+
+    # -- asyncio.Protocol -----------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        name = transport.get_extra_info("sockname")
+        self.local = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+
+    def data_received(self, data: bytes) -> None:
+        if self._tunnel is not None:
+            self._tunnel(data)
+            return
+        if not self.in_use:
+            # Nobody asked: bytes that a peer sends between two responses must never reach the next client.
+            self.close()
+            return
+        if self.received < self._limits.first_bytes:
+            self.first_bytes += data[: self._limits.first_bytes - self.received]
+        self.received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._switched(data[upgrade.args[0] :])
+        except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
+            self._parser_stopped(error, data)
+        if self._error is None and not self.complete:
+            self._cap_what_the_parser_holds(len(data))
+        if self._buffered > HIGH_WATER and not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def _cap_what_the_parser_holds(self, size: int) -> None:
+        # llhttp has no limits: a head or trailer line without an end would grow in memory for as long as it comes.
+        if not self._head_done:
+            if self.received > self._limits.head * (1 + self._interim_seen):
+                self._too_large(f"the response head exceeds {self._limits.head} bytes")
+        elif self.body_received != self._body_at_last_look:
+            self._body_at_last_look = self.body_received
+            self._bytes_without_body = 0
+        else:
+            self._bytes_without_body += size
+            if self._bytes_without_body > self._limits.head:
+                details = f"chunk extensions or trailers exceed {self._limits.head} bytes"
+                self.fail(self._refused(ErrorType.HTTP_RESPONSE_TRAILER_SECTION_SIZE, details))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._tunnel is not None:
+            self._tunnel(b"")
+        if self.in_use and not self.complete and self._error is None:
+            if self._head_done and self._until_close and exc is None:
+                self.complete = True
+            else:
+                self._error = self._lost(exc)
+        self._wake()
+        if self._write_waiter is not None and not self._write_waiter.done():
+            self._write_waiter.set_result(None)
+        self._on_lost(self)
+
+    def _lost(self, exc: Exception | None) -> HopError:
+        kind, details = closed_early(
+            received=self.received,
+            head_done=self._head_done,
+            reset=isinstance(exc, ConnectionError),
+            reused=self.served > 1,
+            expected=self._head.length,
+            body_received=self.body_received,
+        )
+        error = HopError(kind, details, phase=self.phase, first_bytes=self.first_bytes)
+        error.__cause__ = exc
+        return error
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        if self._write_waiter is not None and not self._write_waiter.done():
+            self._write_waiter.set_result(None)
+
+    # -- httptools' callbacks -------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self._surplus = True
+
+    def on_status(self, status: bytes) -> None:
+        if not self._surplus:
+            self._head.reason = status
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._surplus or self._head_done:  # trailers are read and dropped (RFC 9110 section 6.5.1)
+            return
+        limits = self._limits
+        if len(name) + len(value) > limits.header:
+            self._too_large(f"header {name[:40].decode('latin-1')} exceeds {limits.header} bytes", name)
+        headers = self._head.headers
+        headers.append((name, value))
+        if len(headers) > limits.headers:
+            self._too_large(f"more than {limits.headers} response headers")
+        size = len(name)
+        if size == 14 and name.lower() == b"content-length":
+            self._head.length = int(value)
+        elif size == 17 and name.lower() == b"transfer-encoding":
+            self._transfer_encoding(value)
+
+    def _transfer_encoding(self, value: bytes) -> None:
+        if self._head.chunked or value.strip().lower() != b"chunked":
+            coding = value[:40].decode("latin-1")
+            self.fail(
+                self._refused(ErrorType.HTTP_RESPONSE_TRANSFER_CODING, f"transfer coding {coding!r} is not understood")
+            )
+        self._head.chunked = True
+
+    def on_headers_complete(self) -> None:
+        if self._surplus or self._error is not None:
+            return
+        parser, head = self._parser, self._head
+        head.status = parser.get_status_code()
+        version = parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            self.fail(self._refused(ErrorType.HTTP_PROTOCOL_ERROR, f"HTTP version {version} in the status line"))
+            return
+        if head.status < 100 or head.status > 599:
+            # RFC 9110 section 15: 100 to 599; real proxies differ on the rest, none can cache or classify it.
+            self.fail(self._refused(ErrorType.HTTP_PROTOCOL_ERROR, f"status code {head.status} is none"))
+            return
+        if head.status < 200 and head.status != _SWITCHING_PROTOCOLS:
+            self._interim_seen += 1
+            if self._interim_seen > self._limits.interim:
+                self._too_large(f"more than {self._limits.interim} interim responses")
+            self._heads.append(head)
+            return
+        self._head_done = True
+        self._until_close = not (head.chunked or head.length is not None)
+        self._keep_alive = parser.should_keep_alive()
+        self._heads.append(head)
+        if self._head_only:
+            self._finish()
+
+    def on_body(self, body: bytes) -> None:
+        if self._surplus or self.complete:
+            self._surplus = True
+            return
+        self._chunks.append(body)
+        self._buffered += len(body)
+        self.body_received += len(body)
+
+    def on_message_complete(self) -> None:
+        if self._surplus:
+            return
+        if self._head_done:
+            self._finish()
+        else:
+            self._head = ResponseHead(0)
+
+    def _finish(self) -> None:
+        if self.complete:
+            return
+        self.complete = True
+        if self._head_only and (self._head.chunked or self._head.length):
+            # llhttp waits for the body that a response to HEAD announces and never has.
+            self._parser = httptools.HttpResponseParser(self)
+
+    # -- what goes wrong ------------------------------------------------------------------------------
+
+    def _refused(self, kind: ErrorType, details: str) -> HopError:
+        return HopError(kind, details, phase=self.phase, first_bytes=self.first_bytes)
+
+    def _too_large(self, details: str, name: bytes | None = None) -> None:
+        section = ErrorType.HTTP_RESPONSE_HEADER_SECTION_SIZE
+        self.fail(self._refused(ErrorType.HTTP_RESPONSE_HEADER_SIZE if name else section, details))
+
+    def _parser_stopped(self, error: Exception, data: bytes) -> None:
+        if self.complete:
+            self._surplus = True
+            return
+        kind, details = diagnose(str(error), self.first_bytes, head_done=self._head_done)
+        self.fail(self._refused(kind, details))
+
+    # -- upgrade --------------------------------------------------------------------------------------
+
+    def _switched(self, rest: bytes) -> None:
+        self._keep_alive = False
+        if rest:
+            self._chunks.append(rest)
+
+    def become_tunnel(self, receive: Callable[[bytes], None]) -> "asyncio.Transport":
+        """After a 101, hand every later byte to `receive` (`b""` at the end) and return the transport.
+
+        Raises:
+            HopError: the connection ended meanwhile.
+        """
+        if self._transport is None or self.closed:
+            raise self._lost(None)
+        self._tunnel = receive
+        rest = self.take()
+        if rest:
+            receive(rest)
+        return self._transport
+
+    # -- end ------------------------------------------------------------------------------------------
+
+    def release(self) -> None:
+        """End the exchange's use of the connection; what it buffered is dropped."""
+        self.in_use = False
+        self._deadline = None
+
+    def close(self) -> None:
+        """Close now, dropping unsent bytes. Safe to call twice."""
+        if self._transport is not None and not self.closed:
+            self.closed = True
+            self._transport.abort()
+
+    def get_extra_info(self, name: str) -> Any:
+        """The transport's extra information, as asyncio.BaseTransport.get_extra_info."""
+        return None if self._transport is None else self._transport.get_extra_info(name)
