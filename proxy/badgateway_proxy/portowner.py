@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,9 +34,11 @@ def port_owner(port: int, proc: Path = Path("/proc")) -> PortOwner | None:
     return None
 
 
-def port_taken(host: str, port: int, proc: Path = Path("/proc")) -> str:
-    """A line for people: which address is taken, by whom if that is known, and what to do."""
+def explain(host: str, port: int, error: OSError, proc: Path = Path("/proc")) -> str:
+    """A line for people: why ``error`` kept us from listening on an address, and what to do about it."""
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if error.errno != errno.EADDRINUSE:
+        return f"cannot listen on {address}: {error.strerror or error}"
     owner = port_owner(port, proc)
     whose = f" by process {owner.pid} ({owner.command})" if owner else ""
     return f"{address} is already in use{whose}; stop that, or choose another port"
