@@ -42,9 +42,7 @@ IMMUTABLE: Final = ("name", "tier", "listen", "admin", "exit_with_stdin")
 
 def _hop_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z]{0,63}", name):
-        raise ValueError(
-            "must be a letter, then letters, digits, or - . _ (64 at most): it is sent in headers"
-        )
+        raise ValueError("must be a letter, then letters, digits, or - . _ (64 at most): it is sent in headers")
     return name
 
 
@@ -112,23 +110,34 @@ def load_config(source: str | Path | Mapping[str, Any]) -> HopConfig:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file, unvalidated. Raises `ConfigError` when there is none."""
-    from ruamel.yaml import YAML  # noqa: PLC0415 - a tenth of a second that most starts need not pay
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - likewise
-
     try:
-        settings = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([ConfigProblem("", f"cannot read {path}: {error}")]) from error
-    except (YAMLError, ValueError) as error:
-        raise ConfigError(
-            [ConfigProblem("", f"{path} is no YAML: {' '.join(str(error).split())}")]
-        ) from error
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError([ConfigProblem("", f"cannot read {path}: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([ConfigProblem("", f"{path} is no text in UTF-8")]) from error
+    settings = parse_yaml(text, str(path))
     if settings is None:
         return {}
     if not isinstance(settings, dict):
         what = f"{path} holds {type(settings).__name__}, not settings such as `name: lb`"
         raise ConfigError([ConfigProblem("", what)])
     return settings
+
+
+def parse_yaml(text: str, name: str) -> object:
+    """Return what ``text`` holds by YAML 1.2's rules. Raises `ConfigError`, calling the text ``name``."""
+    from ruamel.yaml import YAML  # noqa: PLC0415 - a tenth of a second that most starts need not pay
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - likewise
+
+    try:
+        content: object = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        what = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise ConfigError([ConfigProblem("", f"{name}{where} is no YAML: {what}")]) from error
+    return content
 
 
 def merge_patch(config: HopConfig, patch: object) -> HopConfig:
@@ -138,14 +147,10 @@ def merge_patch(config: HopConfig, patch: object) -> HopConfig:
     needs a restart (naming it with its present value is allowed), `ConfigError` for everything else.
     """
     if not isinstance(patch, Mapping):
-        raise ConfigError(
-            [ConfigProblem("", 'a merge patch is a JSON object, such as {"retry": {"attempts": 3}}')]
-        )
+        raise ConfigError([ConfigProblem("", 'a merge patch is a JSON object, such as {"retry": {"attempts": 3}}')])
     current = config.model_dump(mode="json")
     shown = public_view(config)
-    fixed = [
-        key for key in IMMUTABLE if key in patch and _merge(shown.get(key), patch[key]) != shown.get(key)
-    ]
+    fixed = [key for key in IMMUTABLE if key in patch and _merge(shown.get(key), patch[key]) != shown.get(key)]
     if fixed:
         raise ImmutableFieldError([ConfigProblem(key, "needs a restart to change") for key in fixed])
     changes = {key: value for key, value in patch.items() if key not in IMMUTABLE}
