@@ -41,9 +41,7 @@ WIRED_APP = frozenset(("name", "listen", "admin", "database", "exit_with_stdin")
 HOP_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         # the inner deadlines are shorter than the outer ones, so that the hop nearest to a fault decides
-        "cdn": {
-            "timeouts": {"connect": "500ms", "first_byte": "4s", "between_bytes": "4s", "request": "10s"}
-        },
+        "cdn": {"timeouts": {"connect": "500ms", "first_byte": "4s", "between_bytes": "4s", "request": "10s"}},
         "lb": {
             "timeouts": {"connect": "500ms", "first_byte": "2s", "between_bytes": "2s", "request": "8s"},
             # small enough that a handful of requests opens it while one watches
@@ -74,11 +72,7 @@ def _wrong(
     overrides: Mapping[str, Any], model: type[BaseModel], base: Mapping[str, Any], wired: frozenset[str]
 ) -> list[Finding]:
     """What the component's own model says about `base` with these overrides on top."""
-    found = [
-        Finding((key,), "is decided by the lab, not by the chain", key=True)
-        for key in overrides
-        if key in wired
-    ]
+    found = [Finding((key,), "is decided by the lab, not by the chain", key=True) for key in overrides if key in wired]
     full = merge(base, {key: value for key, value in overrides.items() if key not in wired})
     try:
         model.model_validate(full)
@@ -87,14 +81,30 @@ def _wrong(
     return found
 
 
+def wrong_patch(hop: str, patch: Mapping[str, Any]) -> list[Finding]:
+    """What a hop would refuse of a merge patch (RFC 7396: null gives a setting its default back)."""
+    return _wrong(_without_nulls(patch), HopConfig, _hop_base(hop), WIRED - {"upstreams"})
+
+
+def _without_nulls(patch: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_nulls(value) if isinstance(value, Mapping) else value
+        for key, value in patch.items()
+        if value is not None
+    }
+
+
+def _hop_base(hop: str) -> dict[str, Any]:
+    return {**HOP_DEFAULTS[hop], "name": hop, "tier": hop, "upstreams": ["127.0.0.1:9"]}
+
+
 def _hop_overrides(hop: str) -> BeforeValidator:
     def check(value: object) -> object:
         if value is None:
             raise refusal([_missing_tier(hop)])
         if not isinstance(value, Mapping):
             return value  # pydantic says that it is no mapping
-        base = {**HOP_DEFAULTS[hop], "name": hop, "tier": hop, "upstreams": ["127.0.0.1:9"]}
-        if found := _wrong(value, HopConfig, base, WIRED):
+        if found := _wrong(value, HopConfig, _hop_base(hop), WIRED):
             raise refusal(found)
         return dict(value)
 
@@ -102,9 +112,7 @@ def _hop_overrides(hop: str) -> BeforeValidator:
 
 
 def _missing_tier(name: str) -> Finding:
-    return Finding(
-        (), f"a chain cannot be without its {name}", f"leave `{name}` out to have it as it is by default"
-    )
+    return Finding((), f"a chain cannot be without its {name}", f"leave `{name}` out to have it as it is by default")
 
 
 def _tier_present(value: object) -> object:
@@ -173,9 +181,7 @@ class ChainSpec(BaseModel):
     def hop_config(self, hop: str, wiring: Mapping[str, Any]) -> HopConfig:
         """The full configuration of a hop. `wiring`: upstreams, listen, admin, exit_with_stdin."""
         overrides: dict[str, Any] = getattr(self, hop)
-        return HopConfig.model_validate(
-            {**merge(HOP_DEFAULTS[hop], overrides), "name": hop, "tier": hop, **wiring}
-        )
+        return HopConfig.model_validate({**merge(HOP_DEFAULTS[hop], overrides), "name": hop, "tier": hop, **wiring})
 
     def instance_config(self, instance: str, wiring: Mapping[str, Any]) -> InstanceConfig:
         """The full configuration of an instance. `wiring`: listen, admin, database, exit_with_stdin."""

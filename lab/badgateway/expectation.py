@@ -14,7 +14,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from badgateway.expressions import Expression, ExpressionError, parse_expression
+from badgateway.expression_parser import ExpressionError, parse_expression
+from badgateway.expressions import Expression
 from badgateway.observations import Failure
 from badgateway.patterns import Count, RetryAfter, Status, Text
 from badgateway.problems import as_text, did_you_mean
@@ -33,9 +34,7 @@ class Strict(BaseModel):
 
 def _error_name(value: str) -> str:
     if value not in (*ERRORS, "none"):
-        raise refusal(
-            [Finding((), f"unknown error type {as_text(value)}", did_you_mean(value, (*ERRORS, "none")))]
-        )
+        raise refusal([Finding((), f"unknown error type {as_text(value)}", did_you_mean(value, (*ERRORS, "none")))])
     return value
 
 

@@ -53,9 +53,7 @@ def evaluate(expression: Expression, observations: Sequence[Observation], second
     try:
         held = evaluation.holds(expression)
     except _NothingMatched as nothing:
-        return Verdict(
-            held=False, measured=tuple(evaluation.measured.items()), why=f"no requests matched {nothing}"
-        )
+        return Verdict(held=False, measured=tuple(evaluation.measured.items()), why=f"no requests matched {nothing}")
     return Verdict(held, tuple(evaluation.measured.items()))
 
 
@@ -72,10 +70,13 @@ class _Evaluation:
             case Not(part):
                 return not self.holds(part)
             case All(parts):
-                # each part is evaluated, so that a report shows every value
-                return all([self.holds(part) for part in parts])
+                return all(self._each(parts))
             case AnyOf(parts):
-                return any([self.holds(part) for part in parts])
+                return any(self._each(parts))
+
+    def _each(self, parts: Sequence[Expression]) -> list[bool]:
+        """Every part's worth, also where one would settle it: a report then shows every value."""
+        return [self.holds(part) for part in parts]
 
     def value(self, side: Measure | Constant) -> float:
         if isinstance(side, Constant):

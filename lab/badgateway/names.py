@@ -10,9 +10,10 @@ from typing import Any
 
 from badgateway.chain import HOPS, MAX_INSTANCES, TIERS
 from badgateway.expectation import ERRORS
-from badgateway.expressions import ExpressionError, measures, parse_expression
+from badgateway.expression_parser import ExpressionError, parse_expression
+from badgateway.expressions import measures
+from badgateway.placement import HOP_FAULTS
 from badgateway.problems import Where, as_text, did_you_mean
-from badgateway.steps import HOP_FAULTS
 from badgateway.validation import Finding
 from badgateway_upstream import FAULTS
 

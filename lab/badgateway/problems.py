@@ -43,8 +43,10 @@ class Problem:
         if self.file and self.line:
             place = f"{self.file}:{self.line}:{self.col}"
         start = ": ".join(part for part in (place, self.path) if part)
-        hint = f"; {self.hint}" if self.hint else ""
-        return f"{start}: {self.what}{hint}" if start else f"{self.what}{hint}"
+        # what may go on below its first line: a piece of the input with a caret under it
+        first, *below = self.what.split("\n")
+        said = f"{first}; {self.hint}" if self.hint else first
+        return "\n".join((f"{start}: {said}" if start else said, *below))
 
 
 class InvalidInput(Exception):
@@ -98,8 +100,7 @@ def as_text(value: object, limit: int = 60) -> str:
         shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
         return f'"{shown}"'
     if isinstance(value, (int, float)):
-        shown = str(value) if not isinstance(value, int) or abs(value) < 10**40 else "a huge number"
-        return shown
+        return str(value) if not isinstance(value, int) or abs(value) < 10**40 else "a huge number"
     if isinstance(value, Sequence):
         return "a list"
     return "a mapping"

@@ -85,7 +85,7 @@ class Scenario(Strict):
 
     def position(self, *where: str | int) -> tuple[int, int]:
         """Line and column of a part of it, such as `position("steps", 2)`; (0, 0) if read from no file."""
-        return tuple(self._document.mark(where)) if self._document else (0, 0)
+        return self._document.mark(where) if self._document else (0, 0)
 
 
 def load_scenario(path: str | Path) -> Scenario:
@@ -132,9 +132,7 @@ def _missing_parts(scenario: Scenario) -> list[Finding]:
     for index, expected in enumerate(scenario.expect):
         if scenario.traffic and expected.window.low >= end:
             key = "during" if expected.during else "after"
-            found.append(
-                Finding(("expect", index, key), "is after the end of the traffic; no request can match")
-            )
+            found.append(Finding(("expect", index, key), "is after the end of the traffic; no request can match"))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
@@ -11,151 +10,24 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     Field,
-    JsonValue,
     PlainValidator,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
-from badgateway.chain import HOPS
+from badgateway.chain import HOPS, wrong_patch
 from badgateway.expectation import Expectation, Strict
+from badgateway.placement import Fault, fault_from, flat_fault
 from badgateway.problems import as_text, did_you_mean
+from badgateway.request import Request
 from badgateway.validation import Finding, findings, refusal, validated
 from badgateway_proxy import Duration, parse_duration
-from badgateway_upstream import FAULTS, FaultSpec
-
-HOP_FAULTS: Final = ("crash", "exit", "freeze")
-"""What can be done to a hop: it is somebody's gateway, so only its process fails."""
 
 LONGEST_PAUSE: Final = 5.0
 """Seconds. Policies' time is advanced, not waited for; a pause is for what sockets really need."""
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_TARGET = re.compile(r"[\x21-\x7e]+")
-
 BreakerAction = Literal["force_open", "force_closed", "reset", "disable"]
-
-
-def _method(value: str) -> str:
-    if not _TOKEN.fullmatch(value):
-        raise ValueError(f"{as_text(value)} is no HTTP method")
-    return value
-
-
-def _path(value: str) -> str:
-    if not value.startswith("/") or not _TARGET.fullmatch(value):
-        raise ValueError(f"a path starts with / and has no spaces, unlike {as_text(value)}")
-    return value
-
-
-Method = Annotated[str, AfterValidator(_method)]
-RequestPath = Annotated[str, AfterValidator(_path)]
-
-
-class Request(Strict):
-    """What to send, and where: `GET /products`, or a mapping."""
-
-    method: Method = "GET"
-    path: RequestPath = "/"
-    headers: dict[str, str] = Field(default_factory=dict)
-    body: str | None = None
-    json_body: JsonValue = Field(default=None, alias="json")
-    """Sent as the body, as application/json."""
-    to: str = "cdn"
-    """Where the request enters: cdn, lb, or an instance such as app-1."""
-    timeout: Duration = 30.0
-    """The client's own patience."""
-    times: int = Field(default=1, ge=1, le=10_000)
-    concurrency: int = Field(default=1, ge=1, le=1_000)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        method, _, path = value.strip().partition(" ")
-        if not path or not _TOKEN.fullmatch(method):
-            raise ValueError(f"write a request as GET /products, unlike {as_text(value)}")
-        return {"method": method, "path": path.strip()}
-
-    @model_validator(mode="after")
-    def _sendable(self) -> Request:
-        if self.body is not None and self.json_body is not None:
-            raise ValueError("has both body and json; one request has one body")
-        for name, text in self.headers.items():
-            if not _TOKEN.fullmatch(name) or not all(c == "\t" or c.isprintable() for c in text):
-                raise refusal([Finding(("headers", name), "is no header that can be sent", key=True)])
-        return self
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-
-class Fault(Strict):
-    """A fault at a target. `spec` is what `Lab.set_fault` takes: kind, attributes, when, for."""
-
-    target: str
-    spec: dict[str, Any]
-    may_not_fire: bool = False
-    """A scenario fails when its fault never fired, unless this says that it need not."""
-
-    @property
-    def kind(self) -> str:
-        """Name of the fault."""
-        return str(self.spec["kind"])
-
-
-class _Placement(Strict):
-    target: str
-    kind: str
-    may_not_fire: bool = False
-
-
-def _fault(value: object) -> Fault:
-    """A fault from `{target, kind, …attributes, when, for, may_not_fire}`."""
-    if isinstance(value, Fault):
-        return value
-    if not isinstance(value, Mapping):
-        raise ValueError(f"must be a mapping such as {{target: app, kind: crash}}, not {as_text(value)}")
-    own = {key: v for key, v in value.items() if key in _Placement.model_fields}
-    spec = {key: v for key, v in value.items() if key not in ("target", "may_not_fire")}
-    found: list[Finding] = []
-    try:
-        _Placement.model_validate(own)
-    except ValidationError as error:
-        found += findings(error, own, _Placement)
-    if isinstance(spec.get("kind"), str):
-        found += _wrong_on_hop(spec) if value.get("target") in HOPS else _wrong_fault(spec)
-    if found:
-        raise refusal(found)
-    return Fault(target=own["target"], spec=spec, may_not_fire=own.get("may_not_fire", False))
-
-
-def _wrong_fault(spec: Mapping[str, Any]) -> list[Finding]:
-    kind = spec["kind"]
-    if kind not in FAULTS:
-        return [Finding(("kind",), f"unknown fault {as_text(kind)}", did_you_mean(kind, FAULTS))]
-    try:
-        FaultSpec.model_validate(spec)
-    except ValidationError as error:
-        return findings(error, spec, FaultSpec)
-    return []
-
-
-class _HopFault(Strict):
-    kind: str
-    for_: Duration | None = Field(default=None, alias="for")
-
-
-def _wrong_on_hop(spec: Mapping[str, Any]) -> list[Finding]:
-    if spec["kind"] not in HOP_FAULTS:
-        what = f"{as_text(spec['kind'])} is no fault of a hop"
-        return [Finding(("kind",), what, f"a hop's faults: {', '.join(HOP_FAULTS)}")]
-    try:
-        _HopFault.model_validate(spec)
-    except ValidationError as error:
-        return findings(error, spec, _HopFault)
-    return []
 
 
 def _short_pause(seconds: float) -> float:
@@ -180,7 +52,7 @@ class RequestStep(Noted):
 class FaultStep(Noted):
     """Set a fault."""
 
-    fault: Annotated[Fault, PlainValidator(_fault)]
+    fault: Annotated[Fault, PlainValidator(fault_from)]
 
 
 class ClearStep(Noted):
@@ -212,6 +84,19 @@ class PatchStep(Noted):
 
     patch: dict[str, dict[str, Any]] = Field(min_length=1)
 
+    @field_validator("patch")
+    @classmethod
+    def _accepted(cls, patch: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        found = [
+            Finding((hop, *f.where), f.what, f.hint, f.key)
+            for hop, change in patch.items()
+            if hop in HOPS
+            for f in wrong_patch(hop, change)
+        ]
+        if found:
+            raise refusal(found)
+        return patch
+
 
 class BreakerStep(Noted):
     """Act on hops' breakers: `{lb: force_open}`."""
@@ -241,9 +126,7 @@ ACTIONS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
         "breaker": BreakerStep,
     }
 )
-STEPS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
-    {"request": RequestStep, **ACTIONS, "pause": PauseStep}
-)
+STEPS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType({"request": RequestStep, **ACTIONS, "pause": PauseStep})
 
 
 def step_kind(step: Step) -> str:
@@ -253,37 +136,20 @@ def step_kind(step: Step) -> str:
 
 def _step(value: object, kinds: Mapping[str, type[BaseModel]]) -> object:
     if not isinstance(value, Mapping):
-        raise ValueError(f"must be a mapping such as {{request: GET /products}}, not {as_text(value)}")
+        raise refusal([Finding((), f"must be a mapping such as {{request: GET /products}}, not {as_text(value)}")])
     named = [key for key in value if key in kinds]
     if len(named) > 1:
         raise ValueError(f"a step does one thing; this one has {' and '.join(named)}")
     if not named:
         known = (*kinds, "note", "expect")
-        unknown = [
-            Finding((k,), "unknown key", did_you_mean(k, known), key=True) for k in value if k not in known
-        ]
+        unknown = [Finding((k,), "unknown key", did_you_mean(k, known), key=True) for k in value if k not in known]
         raise refusal(unknown or [Finding((), "does nothing", f"a step has one of: {', '.join(kinds)}")])
     kind = named[0]
     if kind == "fault" and isinstance(value["fault"], str):
-        value = _flat_fault(value)
+        value = flat_fault(value)
     if kind != "request" and "expect" in value:
         raise refusal([Finding(("expect",), "only a request can expect something", key=True)])
     return validated(kinds[kind], value)
-
-
-def _flat_fault(value: Mapping[str, Any]) -> dict[str, Any]:
-    """`{fault: hang, target: app, for: 8s}`: the fault's parts beside its name instead of below it."""
-    inner = {"kind" if key == "fault" else key: v for key, v in value.items() if key != "note"}
-    try:
-        fault = _fault(inner)
-    except ValidationError as error:
-        found = findings(error, inner)
-        renamed = [
-            Finding(("fault", *f.where[1:]) if f.where[:1] == ("kind",) else f.where, f.what, f.hint, f.key)
-            for f in found
-        ]
-        raise refusal(renamed) from None
-    return {"fault": fault, **({"note": value["note"]} if "note" in value else {})}
 
 
 def _any_step(value: object) -> object:

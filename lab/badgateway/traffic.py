@@ -11,7 +11,7 @@ from pydantic import Field, PlainValidator, WithJsonSchema, field_validator, mod
 from badgateway.expectation import Strict, That
 from badgateway.patterns import Span, TimeSpan
 from badgateway.problems import as_text
-from badgateway.steps import Method, RequestPath
+from badgateway.request import Method, RequestPath
 from badgateway_proxy import Duration
 
 MAX_RATE = 2_000.0
@@ -40,9 +40,7 @@ class Rate:
             return value
         found = _RATE.fullmatch(value) if isinstance(value, str) else None
         if found is None:
-            raise ValueError(
-                f"a rate is requests a second or a minute, such as 50/s or 90/m, not {as_text(value)}"
-            )
+            raise ValueError(f"a rate is requests a second or a minute, such as 50/s or 90/m, not {as_text(value)}")
         rate = float(found[1]) / (60 if found[2] == "m" else 1)
         if not 0 < rate <= MAX_RATE:
             raise ValueError(f"a rate is more than 0/s and at most {MAX_RATE:g}/s")
@@ -59,9 +57,7 @@ class Traffic(Strict):
     """One stream of requests, sent when they are due and not when the last answer came (an open loop)."""
 
     for_: Duration = Field(alias="for")
-    rate: Annotated[
-        Rate, PlainValidator(Rate.parse), WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+/(s|m)$"})
-    ]
+    rate: Annotated[Rate, PlainValidator(Rate.parse), WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+/(s|m)$"})]
     start: Duration = 0.0
     """When this stream begins, after the traffic as a whole did."""
     arrivals: Literal["constant", "poisson"] = "constant"

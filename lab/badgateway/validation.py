@@ -106,12 +106,18 @@ def _finding(detail: ErrorDetails, value: object, model: type[BaseModel] | None)
     return Finding(where, what, hint)
 
 
-def _within(value: object, loc: Sequence[str | int], *, whole: bool) -> Where:
+def _has(value: Any, part: str | int) -> bool:
+    if isinstance(value, Mapping):
+        return part in value
+    return isinstance(part, int) and isinstance(value, (list, tuple)) and 0 <= part < len(value)
+
+
+def _within(value: Any, loc: Sequence[str | int], *, whole: bool) -> Where:
     """The part of pydantic's location that is a path in the input; the names of union branches fall out."""
     where: list[str | int] = []
     for index, part in enumerate(loc):
         last = index == len(loc) - 1
-        if (isinstance(value, Mapping) and part in value) or (isinstance(value, (list, tuple)) and isinstance(part, int) and 0 <= part < len(value)):
+        if _has(value, part):
             value = value[part]
         elif not (whole and last):
             continue
@@ -147,38 +153,38 @@ _BOUNDS = {
     "less_than_equal": ("at most", "le"),
     "less_than": ("less than", "lt"),
 }
+_LENGTHS = {
+    "too_short": ("must have at least {} entries", "min_length"),
+    "too_long": ("must have at most {} entries", "max_length"),
+    "string_too_long": ("must have at most {} characters", "max_length"),
+}
 
 
 def _sentence(kind: str, context: Mapping[str, Any], detail: ErrorDetails) -> tuple[str, str]:
     """What to say of one of pydantic's error types (https://docs.pydantic.dev/latest/errors/validation_errors/)."""
-    got = (
-        ""
-        if kind == "missing" or isinstance(detail["input"], BaseModel)
-        else f", not {as_text(detail['input'])}"
-    )
+    got = "" if kind == "missing" or isinstance(detail["input"], BaseModel) else f", not {as_text(detail['input'])}"
     if kind in _SENTENCES:
         return _SENTENCES[kind] + got, ""
     if kind in _BOUNDS:
         word, key = _BOUNDS[kind]
         return f"must be {word} {as_text(context[key])}{got}", ""
-    if kind in {"too_short", "too_long"}:
-        word, key = ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
-        return f"must have {word} {context[key]} entries", ""
-    if kind == "string_too_long":
-        return f"must have at most {context['max_length']} characters", ""
+    if kind in _LENGTHS:
+        words, key = _LENGTHS[kind]
+        return words.format(context[key]), ""
+    if kind == "value_error":
+        return str(context["error"]), ""
+    return _choice(kind, context, detail, got)
+
+
+def _choice(kind: str, context: Mapping[str, Any], detail: ErrorDetails, got: str) -> tuple[str, str]:
     if kind in {"literal_error", "enum"}:
         expected = str(context["expected"]).replace("'", "")
         known = expected.replace(" or ", ", ").split(", ")
-        return f"must be {expected}{got}", did_you_mean(str(detail["input"]), known) if len(
-            known
-        ) > 12 else ""
+        return f"must be {expected}{got}", did_you_mean(str(detail["input"]), known) if len(known) > 12 else ""
     if kind == "union_tag_invalid":
         known = str(context["expected_tags"]).replace("'", "").split(", ")
         return f"is unknown: {as_text(context['tag'])}", did_you_mean(str(context["tag"]), known)
-    if kind == "value_error":
-        return str(context["error"]), ""
-    message = detail["msg"]
-    return message.replace("Input should be", "must be").replace("Input should", "must") + got, ""
+    return detail["msg"].replace("Input should be", "must be").replace("Input should", "must") + got, ""
 
 
 def known_keys(model: type[BaseModel] | None, where: Where) -> set[str]:

@@ -142,9 +142,7 @@ class _Composer:
                 documents += 1
                 if documents > 1:
                     raise self._refusal(event, "a second document starts here; one file holds one")
-            elif not isinstance(
-                event, (events.StreamStartEvent, events.StreamEndEvent, events.DocumentEndEvent)
-            ):
+            elif not isinstance(event, (events.StreamStartEvent, events.StreamEndEvent, events.DocumentEndEvent)):
                 value = self._node(event, (), 0)
         return value
 
@@ -165,6 +163,8 @@ class _Composer:
         value: object
         if isinstance(event, events.ScalarEvent):
             value = self._scalar(event)
+            if value is None and where in self.keys and not event.value:
+                self.values[where] = self.keys[where]  # `key:` with nothing behind it: point at the key
             if event.start_mark.line == event.end_mark.line:
                 line, col = _mark(event)
                 self.texts[where] = Mark(line, col + (1 if event.style in {"'", '"'} else 0))
@@ -230,9 +230,7 @@ class _Composer:
     def _count(self, event: events.Event, nodes: int) -> None:
         self.nodes += nodes
         if self.nodes > MAX_NODES:
-            raise self._refusal(
-                event, f"has more than {MAX_NODES} values, counting each alias as what it stands for"
-            )
+            raise self._refusal(event, f"has more than {MAX_NODES} values, counting each alias as what it stands for")
 
     def _refusal(self, event: events.Event, what: str) -> InvalidInput:
         return InvalidInput([*self.problems, Problem.at(self.file, _mark(event), (), what)])
