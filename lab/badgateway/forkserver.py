@@ -42,6 +42,8 @@ class Component:
 
 HOP = Component("badgateway_proxy", "HopConfig", "run_hop")
 INSTANCE = Component("badgateway_upstream", "InstanceConfig", "run_instance")
+WARM = (HOP.module, f"{HOP.module}.hop", INSTANCE.module)
+"""What a fork server imports: the components, and the part of the hop that it loads only when it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,7 @@ class ForkServer:
     `run_id` is the value of BADGATEWAY_RUN in all its processes' environments.
     """
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], control: socket.socket, log: BinaryIO, run_id: str
-    ) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, log: BinaryIO, run_id: str) -> None:
         self.run_id = run_id
         self._process, self._control, self._log = process, control, log
         self._keys = itertools.count(1)
@@ -98,7 +98,7 @@ class ForkServer:
     @classmethod
     def launch(
         cls,
-        modules: Sequence[str] = (HOP.module, INSTANCE.module),
+        modules: Sequence[str] = WARM,
         *,
         environ: Mapping[str, str] | None = None,
     ) -> Self:

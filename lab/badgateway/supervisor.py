@@ -58,7 +58,8 @@ OnLine = Callable[[str, dict[str, Any]], None]
 class Process:
     """One hop or instance over all its lives: same name, same ports, a new pid each time.
 
-    `pid`, `state`, `exit` (of its last life) and `restarts` tell how it is. `config` is what it starts with.
+    `pid`, `state`, `exit` (of its last life) and `restarts` tell how it is. `config` is what it starts with,
+    `overrides` what this life differs in, `stopping` whether its end is somebody's wish.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Process:
         self.exit: Exit | None = None
         self.starts = 0
         self.ready = False
+        self.stopping = False
         self._forkserver, self._rundir = forkserver, rundir
         self._on_change, self._on_line = on_change, on_line
         self._key = 0
@@ -93,13 +95,16 @@ class Process:
         return max(0, self.starts - 1)
 
     @property
+    def changed(self) -> bool:
+        """Whether it is not as it was started: dead, frozen, or with overrides."""
+        return self.state is not State.RUNNING or bool(self.overrides)
+
+    @property
     def alive(self) -> bool:
         """Whether there is a process, running or not."""
         return self.state is not State.EXITED
 
-    async def start(
-        self, overrides: Mapping[str, Any] | None = None, *, deadline: float = READY_DEADLINE
-    ) -> None:
+    async def start(self, overrides: Mapping[str, Any] | None = None, *, deadline: float = READY_DEADLINE) -> None:
         """Start it, with `overrides` over its configuration for this life, and wait until it is ready.
 
         Raises:
@@ -117,9 +122,7 @@ class Process:
         async with self._lock:
             await self._stop(grace)
 
-    async def restart(
-        self, overrides: Mapping[str, Any] | None = None, *, deadline: float = READY_DEADLINE
-    ) -> None:
+    async def restart(self, overrides: Mapping[str, Any] | None = None, *, deadline: float = READY_DEADLINE) -> None:
         """`stop`, then `start`, on the same ports."""
         async with self._lock:
             await self._stop(STOP_GRACE)
@@ -182,7 +185,7 @@ class Process:
     def _spawn(self, overrides: Mapping[str, Any]) -> None:
         self.overrides = overrides
         # before the fork server is told, which may be dead and say so within the call
-        self.state, self.exit, self.ready = State.STARTING, None, False
+        self.state, self.exit, self.ready, self.stopping = State.STARTING, None, False, False
         self.starts += 1
         stdin, self._lifeline = os.pipe()
         ours, stdout = os.pipe()
@@ -223,6 +226,7 @@ class Process:
         raise EnvironmentProblem(f"{self.name} {what}" + (f"; its log ends:\n{log}" if log else ""))
 
     async def _stop(self, grace: float) -> None:
+        self.stopping = True
         if self.alive:
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGTERM)
