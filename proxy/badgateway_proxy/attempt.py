@@ -47,6 +47,7 @@ class Attempt:
     """One try of an exchange against one endpoint.
 
     Args:
+        loop: the running event loop.
         pool: where connections come from.
         endpoint: where to.
         deadlines: of each phase.
@@ -67,13 +68,19 @@ class Attempt:
     )
 
     def __init__(
-        self, pool: Pool, endpoint: Endpoint, deadlines: Deadlines, whole: float, record: AttemptRecord
+        self,
+        loop: asyncio.AbstractEventLoop,
+        pool: Pool,
+        endpoint: Endpoint,
+        deadlines: Deadlines,
+        whole: float,
+        record: AttemptRecord,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._pool = pool
         self._deadlines = deadlines
         self._whole = whole
-        self._mark = self._loop.time()
+        self._mark = loop.time()
         self._sender: asyncio.Task[None] | None = None
         self.connection: UpstreamConnection | None = None
         self.endpoint = endpoint
@@ -87,9 +94,9 @@ class Attempt:
         """
         record = self.record
         record.phase = Phase.CONNECT
-        connection = self._pool.idle_connection(self.endpoint)
+        connection = self._pool.idle_connection(self.endpoint, self._mark)
         if connection is None:
-            deadline = min(self._loop.time() + self._deadlines.connect, self._whole)
+            deadline = min(self._mark + self._deadlines.connect, self._whole)
             connection = await self._pool.connect(self.endpoint, deadline)
             record.connect = self._lap()
         else:
@@ -132,12 +139,8 @@ class Attempt:
                 if not data:
                     break
                 if not connection.head_done:
-                    self._limit(
-                        connection,
-                        self._deadlines.send,
-                        ErrorType.CONNECTION_WRITE_TIMEOUT,
-                        self._deadlines.stuck,
-                    )
+                    late = self._loop.time() + self._deadlines.send
+                    self._limit(connection, late, ErrorType.CONNECTION_WRITE_TIMEOUT, self._deadlines.stuck)
                 await connection.send_body(b"%x\r\n%b\r\n" % (len(data), data) if body.chunked else data)
             if body.chunked:
                 await connection.send_body(b"0\r\n\r\n")
@@ -150,10 +153,11 @@ class Attempt:
 
     def _await_head(self, connection: UpstreamConnection) -> None:
         self.record.phase = connection.phase = Phase.WAIT
-        self._limit(connection, self._deadlines.first_byte, ErrorType.HTTP_RESPONSE_TIMEOUT, self._deadlines.head_late)
+        deadlines = self._deadlines
+        late = self._mark + deadlines.first_byte
+        self._limit(connection, late, ErrorType.HTTP_RESPONSE_TIMEOUT, deadlines.head_late)
 
-    def _limit(self, connection: UpstreamConnection, seconds: float, error: ErrorType, words: str) -> None:
-        deadline = self._loop.time() + seconds
+    def _limit(self, connection: UpstreamConnection, deadline: float, error: ErrorType, words: str) -> None:
         if deadline > self._whole:
             connection.expect_within(self._whole, ErrorType.HTTP_RESPONSE_TIMEOUT, self._deadlines.whole_late)
         else:
@@ -200,7 +204,8 @@ class Attempt:
         connection = self.connection
         assert connection is not None
         deadlines = self._deadlines
-        self._limit(connection, deadlines.between_bytes, ErrorType.CONNECTION_READ_TIMEOUT, deadlines.silent)
+        late = self._loop.time() + deadlines.between_bytes
+        self._limit(connection, late, ErrorType.CONNECTION_READ_TIMEOUT, deadlines.silent)
         return await connection.read()
 
     def _lap(self) -> float:
@@ -238,4 +243,4 @@ class Attempt:
                 connection.close()
         if connection is not None:
             self.connection = None
-            self._pool.give_back(connection, self.endpoint)
+            self._pool.give_back(connection, self.endpoint, self._mark)

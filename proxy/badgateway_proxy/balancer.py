@@ -27,14 +27,10 @@ def parse_endpoint(upstream: str) -> Endpoint:
     """
     scheme, separator, rest = upstream.rpartition("://")
     if separator and scheme.lower() != "http":
-        raise ValueError(
-            f"an upstream is plain http, such as http://127.0.0.1:9001; {scheme} is not supported"
-        )
+        raise ValueError(f"an upstream is plain http, such as http://127.0.0.1:9001; {scheme} is not supported")
     rest = rest.removesuffix("/")
     if any(mark in rest for mark in "/?#@"):
-        raise ValueError(
-            "an upstream is an address only, such as http://127.0.0.1:9001: no path, query or user"
-        )
+        raise ValueError("an upstream is an address only, such as http://127.0.0.1:9001: no path, query or user")
     host, port_text = _split_port(rest)
     if not (port_text.isascii() and port_text.isdigit() and 0 < int(port_text[:6]) < 65536):
         raise ValueError(f"{port_text[:20]!r} is no port: write a number from 1 to 65535")

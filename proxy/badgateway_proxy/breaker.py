@@ -145,6 +145,11 @@ class Breaker:
         elif state is State.HALF_OPEN:
             self._count_probe(outcome, duration, now)
 
+    @property
+    def current(self) -> str:
+        """The state as of the last call; unlike `state` it does not look at the clock."""
+        return self._state.value
+
     def state(self, now: float) -> State:
         """The state at ``now``; moves on by itself when its time is up."""
         if self._state is State.OPEN and now - self._since >= self._settings.open_for:
@@ -233,9 +238,7 @@ class Breaker:
     def _renew(self) -> None:
         """Forget what was counted, and make every permit that is out stale."""
         window = self._settings.window
-        self._window = (
-            CountedCalls(window.size) if isinstance(window, CountWindow) else TimedCalls(window.size)
-        )
+        self._window = CountedCalls(window.size) if isinstance(window, CountWindow) else TimedCalls(window.size)
         self._generation += 1
         self._permits_left = self._settings.permitted_probes
         self._probes = self._probe_failures = self._slow_probes = 0
@@ -254,11 +257,7 @@ class Breaker:
 
     def _count(self, failed: bool, slow: bool, now: float) -> None:
         calls, failures, slow_calls = self._window.add(failed, slow, now)
-        if (
-            calls >= self._minimum
-            and (failures or slow_calls)
-            and self._too_many(failures, slow_calls, calls)
-        ):
+        if calls >= self._minimum and (failures or slow_calls) and self._too_many(failures, slow_calls, calls):
             self._transition(Event.THRESHOLD_REACHED, now)
 
     def _count_probe(self, outcome: Outcome, duration: float, now: float) -> None:
@@ -277,7 +276,4 @@ class Breaker:
 
     def _too_many(self, failures: int, slow_calls: int, calls: int) -> bool:
         settings = self._settings
-        return (
-            failures * 100 >= settings.failure_rate * calls
-            or slow_calls * 100 >= settings.slow_call_rate * calls
-        )
+        return failures * 100 >= settings.failure_rate * calls or slow_calls * 100 >= settings.slow_call_rate * calls

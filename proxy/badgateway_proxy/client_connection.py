@@ -13,6 +13,7 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from badgateway_proxy.client_faults import client_error, unparsable
 from badgateway_proxy.errors import HopError
+from badgateway_proxy.upstream_connection import HIGH_WATER
 
 #: How much of an unfinished head is kept to say what was wrong with it, in bytes.
 _HEAD_START = 512
@@ -60,7 +61,7 @@ class Refusals(Protocol):
 class ClientConnection(RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_gateway", "_head_start", "_head_timer", "_tunnel")
+    __slots__ = ("_gateway", "_head_start", "_head_timer", "_tunnel", "address", "host")
 
     def __init__(self, server: "GatewayServer", gateway: Refusals, **options: Any) -> None:
         super().__init__(server, **options)
@@ -68,10 +69,15 @@ class ClientConnection(RequestHandler):
         self._head_start = b""
         self._head_timer: asyncio.TimerHandle | None = None
         self._tunnel: Callable[[bytes], None] | None = None
+        #: The client's IP address, and with its port as `host:port`.
+        self.host = self.address = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         assert isinstance(transport, asyncio.Transport)
+        transport.max_size = HIGH_WATER  # type: ignore[attr-defined]  # see UpstreamConnection.connection_made
+        self.address = address_text(self.peername)
+        self.host = self.address.rpartition(":")[0].strip("[]")
         manager = self._manager
         if manager is not None and len(manager.connections) > self._gateway.max_connections:
             self._gateway.refuse_unread(transport, client_error(503, "too many client connections"))

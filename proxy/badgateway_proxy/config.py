@@ -71,7 +71,7 @@ class HopConfig(Section):
     admin: AdminSettings = AdminSettings()
     """The admin API."""
     upstreams: tuple[Annotated[str, AfterValidator(_upstream)], ...] = Field(min_length=1, strict=False)
-    """Where it sends: http://127.0.0.1:9001 or 127.0.0.1:9001, at least one; plain http."""
+    """Where it sends: a list of http://127.0.0.1:9001 or 127.0.0.1:9001, at least one; plain http."""
     allow_public_upstreams: bool = False
     """Send to public addresses too, not only to loopback, private and link-local ones."""
     timeouts: TimeoutSettings = TimeoutSettings()

@@ -35,7 +35,6 @@ class ImmutableFieldError(ConfigError):
 
 # Pydantic's words, where plainer ones help more. Its own message stands for every type not named here.
 _WORDS: Final = {
-    "missing": "is missing",
     "string_type": "must be text",
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
@@ -63,39 +62,40 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[ConfigPr
 
 
 def _words(item: Any, location: Sequence[str | int], model: type[BaseModel]) -> str:
-    kind: str = item["type"]
-    if kind == "extra_forbidden":
-        known = _keys_at(model, location[:-1])
-        close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-        return (
-            f"unknown setting; did you mean {close[0]}?"
-            if close
-            else f"unknown setting; there is {', '.join(known)}"
-        )
-    if kind == "value_error":
-        return str(item["ctx"]["error"])
-    if kind == "literal_error":
-        expected: str = item["ctx"]["expected"]
-        return f"must be {expected}, not {item['input']!r}" + _did_you_mean(item["input"], expected)
-    if kind == "union_tag_invalid":
-        tag, choices = item["ctx"]["tag"], item["ctx"]["expected_tags"]
-        return f"type must be {choices}, not {tag!r}" + _did_you_mean(tag, choices)
-    words = _WORDS.get(kind)
-    if words is not None:
-        return words
-    message: str = item["msg"]
-    return message[:1].lower() + message[1:]
+    match item["type"]:
+        case "extra_forbidden":
+            words = _unknown(location, model)
+        case "missing":
+            words = f"is missing. {_description(location, model)}".rstrip()
+        case "value_error":
+            words = str(item["ctx"]["error"])
+        case "literal_error":
+            words = _not_one_of(item["ctx"]["expected"], item["input"])
+        case "union_tag_invalid":
+            words = "type " + _not_one_of(item["ctx"]["expected_tags"], item["ctx"]["tag"])
+        case kind if kind in _WORDS:
+            words = _WORDS[kind]
+        case _:
+            words = item["msg"][:1].lower() + item["msg"][1:]
+    return words
 
 
-def _did_you_mean(given: object, expected: str) -> str:
+def _unknown(location: Sequence[str | int], model: type[BaseModel]) -> str:
+    sections = _sections_at(model, location[:-1])
+    known = list(dict.fromkeys(key for section in sections for key in section.model_fields))
+    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else f"there is {', '.join(known)}"
+    return f"unknown setting; {hint}"
+
+
+def _not_one_of(expected: str, given: object) -> str:
     choices = expected.replace(" or ", ", ").replace("'", "").split(", ")
     close = difflib.get_close_matches(str(given), choices, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"must be {' or '.join(choices)}, not {given!r}{hint}"
 
 
-def _keys(
-    location: Sequence[str | int], model: type[BaseModel], *, unknown_last: bool
-) -> Iterator[str | int]:
+def _keys(location: Sequence[str | int], model: type[BaseModel], *, unknown_last: bool) -> Iterator[str | int]:
     """Pydantic's location without the steps that are no keys: tags and members of unions."""
     candidates: tuple[type[BaseModel], ...] = (model,)
     last = len(location) - 1
@@ -107,6 +107,14 @@ def _keys(
             yield step
 
 
+def _description(location: Sequence[str | int], model: type[BaseModel]) -> str:
+    for candidate in _sections_at(model, location[:-1]):
+        field = candidate.model_fields.get(str(location[-1]))
+        if field is not None:
+            return " ".join((field.description or "").split())
+    return ""
+
+
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
@@ -114,12 +122,13 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(argument)
 
 
-def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+def _sections_at(model: type[BaseModel], location: Sequence[str | int]) -> tuple[type[BaseModel], ...]:
+    """The models that may stand at ``location``: several where a union does."""
     candidates: tuple[type[BaseModel], ...] = (model,)
     for step in location:
         fields = [candidate.model_fields[step] for candidate in candidates if step in candidate.model_fields]
         candidates = tuple(found for field in fields for found in _models_in(field.annotation))
-    return list(dict.fromkeys(key for candidate in candidates for key in candidate.model_fields))
+    return candidates
 
 
 def _dotted(location: Sequence[str | int]) -> str:

@@ -6,7 +6,6 @@ admit → pick an endpoint → ask the breaker → attempt → perhaps retry →
 import asyncio
 import logging
 import math
-import os
 import re
 import time
 from email.utils import formatdate
@@ -18,7 +17,7 @@ from aiohttp.http import HttpVersion10, HttpVersion11
 from badgateway_proxy import error_pages, headers
 from badgateway_proxy.attempt import Attempt
 from badgateway_proxy.breaker import Outcome, Permit, outcome_of
-from badgateway_proxy.client_connection import CLOSE, KEEP_ALIVE, Answered, ClientConnection, address_text
+from badgateway_proxy.client_connection import CLOSE, KEEP_ALIVE, Answered, ClientConnection
 from badgateway_proxy.client_faults import check_framing, client_error, unspeakable
 from badgateway_proxy.errors import ErrorType, HopError, Phase
 from badgateway_proxy.records import AttemptRecord, ExchangeRecord
@@ -52,7 +51,7 @@ class Exchange:
     def __init__(self, hop: "Hop", request: web.BaseRequest) -> None:
         self._hop = hop
         self._request = request
-        self._loop = asyncio.get_running_loop()
+        self._loop = hop.loop
         client = request.protocol
         assert isinstance(client, ClientConnection)
         self._client = client
@@ -64,8 +63,8 @@ class Exchange:
         self._body: RequestBody | None = None
         request_id = request.headers.get("X-Request-ID", "")
         if not request_id or not _REQUEST_ID.fullmatch(request_id):
-            request_id = os.urandom(8).hex()
-        self._started = self._loop.time()
+            request_id = hop.new_request_id()
+        self._started = hop.loop.time()
         self._deadline = self._started + hop.timeouts.request
         self._backoff = 0.0
         self._record = ExchangeRecord(
@@ -73,10 +72,9 @@ class Exchange:
             tier=hop.config.tier,
             request_id=request_id,
             started=time.time(),
-            client=address_text(client.peername),
+            client=client.address,
             method=request.method,
             target=request.raw_path,
-            breaker=hop.breaker_state(),
         )
 
     async def run(self) -> Answered:
@@ -85,7 +83,7 @@ class Exchange:
         try:
             return await self._serve()
         except HopError as error:
-            return await self._end(error)
+            return self._end(error)
         except (asyncio.CancelledError, ClientGone, ConnectionError) as gone:
             record.client_gone = True
             if isinstance(gone, asyncio.CancelledError):
@@ -94,14 +92,14 @@ class Exchange:
         except Exception:  # what escaped would become an answer of aiohttp's own making
             logger.exception("the hop failed", extra={"request_id": record.request_id})
             failed = HopError(ErrorType.PROXY_INTERNAL_ERROR, "the hop itself failed", phase=Phase.CLIENT)
-            return await self._end(failed)
+            return self._end(failed)
         finally:
             self._finish()
 
     async def refuse(self, error: HopError) -> Answered:
         """Answer, and record, a request that is none."""
         try:
-            return await self._end(error)
+            return self._end(error)
         except (ClientGone, ConnectionError):
             self._record.client_gone = True
             return CLOSE
@@ -169,6 +167,7 @@ class Exchange:
         endpoint = hop.balancer.pick(self._tried)
         now = hop.clock.now()
         permit = hop.breaker.try_acquire(now)
+        self._record.breaker = hop.breaker.current
         if permit is None:
             retry_after = hop.breaker.retry_after(now)
             details = "circuit open"
@@ -178,7 +177,7 @@ class Exchange:
         started = self._loop.time() - self._started
         record = AttemptRecord(endpoint=endpoint.text, started=started, backoff=self._backoff)
         self._record.attempts.append(record)
-        return Attempt(hop.pool, endpoint, hop.deadlines, self._deadline, record)
+        return Attempt(self._loop, hop.pool, endpoint, hop.deadlines, self._deadline, record)
 
     async def _try(self, attempt: Attempt, number: int) -> Answered | Retry:
         """Make the attempt and relay its response, unless the retry policy would rather try again."""
@@ -200,9 +199,12 @@ class Exchange:
             request.method,
             self._target,
             request.raw_headers,
+            also_dropped=headers.named_by_connection(
+                value.encode("utf-8", "surrogateescape") for value in request.headers.getall("Connection", ())
+            ),
             via=hop.via,
             request_id=self._record.request_id.encode(),
-            client=self._record.client.rpartition(":")[0].strip("[]"),
+            client=self._client.host,
             host=request.rel_url.raw_authority if absolute else None,
             chunked=body.chunked and body.small is None,
             add_length=len(body.small) if body.chunked and body.small is not None else None,
@@ -256,19 +258,21 @@ class Exchange:
 
     # -- the way back ----------------------------------------------------------------------------------
 
-    async def _write(self, data: bytes) -> None:
-        client = self._client
-        transport = client.transport
+    def _write(self, data: bytes) -> None:
+        transport = self._client.transport
         if transport is None or transport.is_closing():
             raise ClientGone
         transport.write(data)
-        if client.writing_paused:
-            try:
-                async with asyncio.timeout(self._hop.timeouts.send):
-                    await self._request.writer.drain()
-            except TimeoutError:
-                transport.abort()
-                raise ClientGone from None
+
+    async def _drained(self) -> None:
+        """Wait while the client takes nothing, but not for ever."""
+        try:
+            async with asyncio.timeout(self._hop.timeouts.send):
+                await self._request.writer.drain()
+        except TimeoutError:
+            if self._client.transport is not None:
+                self._client.transport.abort()
+            raise ClientGone from None
 
     def _relay_interim(self, head: ResponseHead) -> None:
         # 100 is between neighbours (RFC 9110 section 10.1.1); HTTP/1.0 clients know no 1xx at all.
@@ -295,6 +299,7 @@ class Exchange:
             via=hop.via,
             request_id=record.request_id.encode(),
             proxy_status=record.proxy_status.encode(),
+            also_dropped=headers.named_by_connection(head.connection) if head.connection else frozenset(),
             chunked=chunked,
             connection=self._connection_option(keep_alive),
         )
@@ -305,7 +310,9 @@ class Exchange:
             out += _framed(data, chunked=chunked, last=complete)
             if out:
                 self._head_sent = True
-                await self._write(out)
+                self._write(out)
+            if self._client.writing_paused:
+                await self._drained()
             if complete:
                 return KEEP_ALIVE if keep_alive else CLOSE
             data = await attempt.next_bytes()
@@ -329,10 +336,11 @@ class Exchange:
             via=hop.via,
             request_id=record.request_id.encode(),
             proxy_status=record.proxy_status.encode(),
+            also_dropped=headers.named_by_connection(head.connection),
             upgrade=protocol,
         )
         self._head_sent = True
-        await self._write(out)
+        self._write(out)
         tunnel = Tunnel(self._client, connection, hop.timeouts.client_idle)
         try:
             await tunnel.run()
@@ -341,7 +349,7 @@ class Exchange:
             connection.close()
         return CLOSE
 
-    async def _end(self, error: HopError) -> Answered:
+    def _end(self, error: HopError) -> Answered:
         """Answer for oneself, or, once the head is out, let the client see that there is no more to come."""
         record = self._record
         record.error, record.details = error.error, error.details
@@ -351,9 +359,9 @@ class Exchange:
                 # Without length or chunks an orderly end would look like a complete response.
                 self._client.transport.abort()
             return CLOSE
-        return await self._answer(error)
+        return self._answer(error)
 
-    async def _answer(self, error: HopError) -> Answered:
+    def _answer(self, error: HopError) -> Answered:
         record, request, hop = self._record, self._request, self._hop
         status = hop.profile.status_for(error.error, error.status)
         record.status, record.generated, record.retry_after = status, True, error.retry_after
@@ -387,7 +395,7 @@ class Exchange:
             proxy_status=record.proxy_status.encode(),
             connection=self._connection_option(keep_alive),
         )
-        await self._write(head if request.method == "HEAD" else head + content)
+        self._write(head if request.method == "HEAD" else head + content)
         record.response_bytes = 0 if request.method == "HEAD" else len(content)
         return KEEP_ALIVE if keep_alive else CLOSE
 

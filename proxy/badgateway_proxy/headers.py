@@ -4,7 +4,7 @@ Pure. Rules: RFC 9110 section 7.6.1 (hop-by-hop fields), 7.6.3 (Via); RFC 7239 (
 X-Forwarded-* as HAProxy, nginx and Envoy write them; traceparent passes through untouched (W3C Trace Context).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from http import HTTPStatus
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
@@ -48,6 +48,7 @@ def request_head(
     target: str,
     raw_headers: Sequence[tuple[bytes, bytes]],
     *,
+    also_dropped: Set[bytes] = frozenset(),
     via: bytes,
     request_id: bytes,
     client: str,
@@ -63,6 +64,7 @@ def request_head(
         method: as received.
         target: in origin form (RFC 9112 section 3.2.1).
         raw_headers: the client's header section as received.
+        also_dropped: names that its Connection fields list (see `named_by_connection`).
         via: this hop's Via member, such as `1.1 lb`.
         request_id: the value of X-Request-ID.
         client: the client's IP address.
@@ -75,18 +77,16 @@ def request_head(
     lines = [f"{method} {target} HTTP/1.1".encode("utf-8", "surrogateescape")]
     seen: dict[bytes, list[bytes]] = {}
     original_host = b""
-    named = _named_by_connection(raw_headers)
     for name, value in raw_headers:
         lower = name.lower()
-        if lower in _NOT_FORWARDED or lower in named:
-            if lower in _REWRITTEN:
-                seen.setdefault(lower, []).append(value)
-            continue
         if lower == b"host":
             original_host = value if host is None else host.encode()
             lines.append(b"Host: " + original_host)
-        else:
-            lines.append(name + b": " + value)
+        elif lower not in _NOT_FORWARDED:
+            if not also_dropped or lower not in also_dropped:
+                lines.append(name + b": " + value)
+        elif lower in _REWRITTEN:
+            seen.setdefault(lower, []).append(value)
     lines += _added(seen, via, request_id, client.encode(), scheme.encode(), original_host)
     if chunked:
         lines.append(b"Transfer-Encoding: chunked")
@@ -133,6 +133,7 @@ def response_head(
     via: bytes,
     request_id: bytes,
     proxy_status: bytes,
+    also_dropped: Set[bytes] = frozenset(),
     chunked: bool = False,
     connection: bytes | None = None,
     upgrade: bytes | None = None,
@@ -146,17 +147,18 @@ def response_head(
         via: this hop's Via member.
         request_id: the value of X-Request-ID.
         proxy_status: this hop's member; those before it stay before it (RFC 9209 section 2).
+        also_dropped: names that its Connection fields list (see `named_by_connection`).
         chunked: the body follows as chunked.
         connection: `close` or `keep-alive`, None to say nothing.
         upgrade: for a 101: the protocol switched to.
     """
     lines = [_status_line(status, reason)]
     earlier_via, earlier_status = b"", b""
-    named = _named_by_connection(headers)
     for name, value in headers:
         lower = name.lower()
-        if lower not in _NOT_RELAYED and lower not in named:
-            lines.append(name + b": " + value + b"\r\n")
+        if lower not in _NOT_RELAYED:
+            if not also_dropped or lower not in also_dropped:
+                lines.append(name + b": " + value + b"\r\n")
         elif lower == b"via":
             earlier_via += value + b", "
         elif lower == b"proxy-status":
@@ -208,16 +210,18 @@ def _status_line(status: int, reason: bytes) -> bytes:
     return b"HTTP/1.1 %d %b\r\n" % (status, reason)
 
 
-def _named_by_connection(headers: RawHeaders) -> frozenset[bytes] | set[bytes]:
-    """The field names that Connection lists, in lower case: they too end here (RFC 9110 section 7.6.1)."""
-    named: set[bytes] | None = None
-    for name, value in headers:
-        if len(name) == 10 and name.lower() == b"connection":
-            options = {option.strip().lower() for option in value.split(b",")}
-            named = options if named is None else named | options
-    return _NONE if named is None else named - _NEVER_DROPPED
+def named_by_connection(values: Iterable[bytes]) -> Set[bytes]:
+    """The field names that Connection lists, in lower case: they too end at this hop (RFC 9110 section 7.6.1).
+
+    Args:
+        values: the value of each Connection field of the message.
+    """
+    options = {option.strip().lower() for value in values for option in value.split(b",")}
+    return options - _NEVER_DROPPED
 
 
-_NONE: frozenset[bytes] = frozenset()
-#: A Connection header must not take these from the message: that would change its framing or its target.
-_NEVER_DROPPED = frozenset((b"content-length", b"host", b"close", b"via", b"forwarded", b"x-forwarded-for", b""))
+#: Options that name no field, and fields that Connection must not take away: that would change the message's
+#: framing, its target, or the trail of who sent it on.
+_NEVER_DROPPED = frozenset(
+    (b"", b"close", b"keep-alive", b"content-length", b"host", b"via", b"forwarded", b"x-forwarded-for")
+)

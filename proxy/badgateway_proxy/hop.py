@@ -1,7 +1,6 @@
 """One gateway: its configuration made live, what exchanges need at hand, what the admin API may do to it."""
 
 import asyncio
-import os
 import random
 import time
 from typing import Any
@@ -35,16 +34,18 @@ class Hop:
     """
 
     def __init__(self, config: HopConfig, seed: int | None = None) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._initial = config
         self.clock = Clock()
         self.recorder = Recorder(config.records)
         self.breaker = Breaker(config.breaker, self._breaker_changed)
-        self.random = random.Random(seed).random  # noqa: S311 - jitter needs no secrets
+        generator = random.Random(seed)  # noqa: S311 - neither jitter nor a request's id is a secret
+        self.random = generator.random
+        self._bits = generator.getrandbits
         self.draining = False
         self.in_flight = 0
         self._idle: asyncio.Event | None = None
-        self.pool = Pool(self._loop, _pool_limits(config), _response_limits(config))
+        self.pool = Pool(self.loop, _pool_limits(config), _response_limits(config))
         self._adopt(config)
 
     def _adopt(self, config: HopConfig) -> None:
@@ -61,6 +62,10 @@ class Hop:
         self.max_connections = config.limits.connections
 
     # -- for exchanges ---------------------------------------------------------------------------------
+
+    def new_request_id(self) -> str:
+        """An X-Request-ID for a request that came without one: 16 hexadecimal digits."""
+        return f"{self._bits(64):016x}"
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one request (aiohttp's handler)."""
@@ -87,7 +92,7 @@ class Hop:
         record = ExchangeRecord(
             hop=self.config.name,
             tier=self.config.tier,
-            request_id=os.urandom(8).hex(),
+            request_id=self.new_request_id(),
             started=time.time(),
             client=address_text(transport.get_extra_info("peername")),
             method="",

@@ -42,10 +42,9 @@ class Pool:
         self._limits = limits
         self._response = response
 
-    def idle_connection(self, endpoint: Endpoint) -> UpstreamConnection | None:
-        """The idle connection used last (the likeliest to be alive), or None."""
+    def idle_connection(self, endpoint: Endpoint, now: float) -> UpstreamConnection | None:
+        """The idle connection used last (the likeliest to be alive), or None. `now` is the loop's time in seconds."""
         idle = self._idle.get(endpoint)
-        now = self._loop.time()
         while idle:
             connection = idle.pop()
             if connection.closed:
@@ -103,15 +102,17 @@ class Pool:
             raise HopError(ErrorType.DESTINATION_IP_PROHIBITED, details, phase=Phase.CONNECT)
         return address, family
 
-    def give_back(self, connection: UpstreamConnection, endpoint: Endpoint) -> None:
-        """Keep a connection for the next request if it may serve one, else close it."""
+    def give_back(self, connection: UpstreamConnection, endpoint: Endpoint, now: float) -> None:
+        """Keep a connection for the next request if it may serve one, else close it. `now`: the loop's time."""
         reusable = connection.reusable
         connection.release()
-        idle = self._idle.setdefault(endpoint, deque())
+        idle = self._idle.get(endpoint)
+        if idle is None:
+            idle = self._idle[endpoint] = deque()
         if not reusable or len(idle) >= self._limits.idle:
             connection.close()
             return
-        connection.idle_since = self._loop.time()
+        connection.idle_since = now
         idle.append(connection)
 
     def _lost(self, connection: UpstreamConnection) -> None:

@@ -193,9 +193,7 @@ class Recorder:
         for subscription in self._subscriptions:
             subscription.put(event)
 
-    def query(
-        self, request_id: str | None = None, limit: int = 100, after: int | None = None
-    ) -> list[ExchangeRecord]:
+    def query(self, request_id: str | None = None, limit: int = 100, after: int | None = None) -> list[ExchangeRecord]:
         """At most ``limit`` records, oldest first: the latest ones, or with ``after`` the next after that id.
 
         To page, pass the last id that you have; ids only grow.

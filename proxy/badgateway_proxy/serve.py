@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import gc
 import json
 import os
@@ -129,9 +128,7 @@ def _naming_the_holder(host: str, port: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        words = portowner.port_taken(host, port) if taken else f"cannot listen on {host}:{port}: {error.strerror}"
-        raise CannotListen(words) from error
+        raise CannotListen(portowner.explain(host, port, error)) from error
 
 
 def _exit_with_stdin(loop: asyncio.AbstractEventLoop) -> None:

@@ -35,7 +35,8 @@ class ResponseLimits:
 class ResponseHead:
     """A response's status line and header section as received (names keep their case).
 
-    `length` is the Content-Length in bytes or None; `chunked` is true under Transfer-Encoding: chunked.
+    `length` is the Content-Length in bytes or None; `chunked` is true under Transfer-Encoding: chunked;
+    `connection` holds the values of its Connection fields.
     """
 
     status: int
@@ -43,6 +44,7 @@ class ResponseHead:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     length: int | None = None
     chunked: bool = False
+    connection: list[bytes] = field(default_factory=list)
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -258,6 +260,8 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        # asyncio reads 256 KiB at a time; that costs a mapping per read, and a quarter of a MiB a connection.
+        transport.max_size = HIGH_WATER  # type: ignore[attr-defined]  # a class attribute, in no stub
         name = transport.get_extra_info("sockname")
         self.local = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
@@ -348,33 +352,33 @@ class UpstreamConnection(asyncio.Protocol):
             self._head.reason = status
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._surplus or self._head_done:  # trailers are read and dropped (RFC 9110 section 6.5.1)
-            return
-        limits = self._limits
-        if len(name) + len(value) > limits.header:
-            self._too_large(f"header {name[:40].decode('latin-1')} exceeds {limits.header} bytes", name)
-        headers = self._head.headers
-        headers.append((name, value))
-        if len(headers) > limits.headers:
-            self._too_large(f"more than {limits.headers} response headers")
-        size = len(name)
-        if size == 14 and name.lower() == b"content-length":
-            self._head.length = int(value)
-        elif size == 17 and name.lower() == b"transfer-encoding":
-            self._transfer_encoding(value)
+        if not (self._head_done or self._surplus):  # trailers are read and dropped (RFC 9110 section 6.5.1)
+            self._head.headers.append((name, value))
 
-    def _transfer_encoding(self, value: bytes) -> None:
-        if self._head.chunked or value.strip().lower() != b"chunked":
-            coding = value[:40].decode("latin-1")
-            self.fail(
-                self._refused(ErrorType.HTTP_RESPONSE_TRANSFER_CODING, f"transfer coding {coding!r} is not understood")
-            )
-        self._head.chunked = True
+    def _understand(self, head: ResponseHead) -> None:
+        """Check the header section's sizes, and read from it how the body is framed."""
+        limits = self._limits
+        if len(head.headers) > limits.headers:
+            self._too_large(f"more than {limits.headers} response headers")
+        for name, value in head.headers:
+            size = len(name)
+            if size + len(value) > limits.header:
+                self._too_large(f"header {name[:40].decode('latin-1')} exceeds {limits.header} bytes", name)
+            elif size == 14 and name.lower() == b"content-length":
+                head.length = int(value)
+            elif size == 17 and name.lower() == b"transfer-encoding":
+                if head.chunked or value.strip().lower() != b"chunked":
+                    words = f"transfer coding {value[:40].decode('latin-1')!r} is not understood"
+                    self.fail(self._refused(ErrorType.HTTP_RESPONSE_TRANSFER_CODING, words))
+                head.chunked = True
+            elif size == 10 and name.lower() == b"connection":
+                head.connection.append(value)
 
     def on_headers_complete(self) -> None:
         if self._surplus or self._error is not None:
             return
         parser, head = self._parser, self._head
+        self._understand(head)
         head.status = parser.get_status_code()
         version = parser.get_http_version()
         if version not in ("1.1", "1.0"):
