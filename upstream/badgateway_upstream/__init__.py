@@ -1,0 +1,16 @@
+"""The fake upstream app of badgateway: a small healthy shop, and everything that can be wrong with one.
+
+Run it with ``python -m badgateway_upstream``.
+"""
+
+from __future__ import annotations
+
+from badgateway_upstream import faults as _faults
+from badgateway_upstream.config import InstanceConfig
+from badgateway_upstream.durations import Duration
+from badgateway_upstream.instance import run_instance
+from badgateway_upstream.registry import FAULTS, FaultSpec, FaultType
+
+_faults.register_all()
+
+__all__ = ["FAULTS", "Duration", "FaultSpec", "FaultType", "InstanceConfig", "run_instance"]

@@ -1,0 +1,87 @@
+"""How an instance is set up."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
+
+from badgateway_upstream.durations import Duration, PositiveDuration, format_duration
+from badgateway_upstream.registry import FaultSpec
+from badgateway_upstream.relay import backend_address
+from badgateway_upstream.strict import Strict
+
+MOST_CONFIGURED: Final = 100
+
+
+def _host(text: str) -> str:
+    if text == "localhost":
+        return "127.0.0.1"
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("must be an IP address to listen on, such as 127.0.0.1 or 0.0.0.0") from None
+
+
+def _backend(url: str) -> str:
+    backend_address(url)
+    return url
+
+
+Host = Annotated[str, AfterValidator(_host)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+FilePath = Annotated[Path, Field(strict=False)]
+
+
+class Listen(Strict):
+    """An address to listen on. Port 0: any free one."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 9001
+
+
+class Admin(Strict):
+    """The control API's address and who may use it. `token` None: from the environment, or a random one."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 0
+    token: Annotated[str, Field(min_length=8, max_length=1024)] | None = None
+    allowed_hosts: list[str] = []
+
+
+class InstanceConfig(Strict):
+    """One instance. Durations are text such as ``10s``.
+
+    `database`: a SQLite file, which instances may share; None: a private one. `backend`: relay to that URL instead of
+    answering as the shop. `boot_delay`: wait so long before listening. `crash_after`: SIGKILL itself so long after
+    that. `default_fault_duration`: for faults that do not say how long (never longer than the next). `max_fault_duration`: longer ones are refused.
+    `files`: the folder that scripts may send files from. `drain`: how long SIGTERM waits for requests.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] = "app-1"
+    listen: Listen = Listen()
+    admin: Admin = Admin()
+    database: FilePath | None = None
+    backend: Annotated[str, AfterValidator(_backend)] | None = None
+    allow_public: bool = False
+    files: FilePath | None = None
+    faults: Annotated[list[SerializeAsAny[FaultSpec]], Field(max_length=MOST_CONFIGURED)] = []
+    boot_delay: Duration = 0.0
+    crash_after: PositiveDuration | None = None
+    default_fault_duration: PositiveDuration = 60.0
+    max_fault_duration: PositiveDuration = 600.0
+    keep_alive: PositiveDuration = 75.0
+    backlog: Annotated[int, Field(ge=1, le=65535)] = 128
+    records: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    exit_with_stdin: bool = False
+    drain: Duration = 2.0
+
+    @model_validator(mode="after")
+    def _faults_end(self) -> Self:
+        for number, fault in enumerate(self.faults):
+            if fault.for_ is not None and fault.for_ > self.max_fault_duration:
+                longest = format_duration(self.max_fault_duration)
+                raise ValueError(f"faults[{number}] lasts longer than max_fault_duration ({longest})")
+        return self

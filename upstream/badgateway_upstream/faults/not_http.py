@@ -1,0 +1,28 @@
+"""Something else than HTTP listens there: its greeting comes instead of an answer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from badgateway_upstream.payloads import EscapedText
+from badgateway_upstream.registry import FaultSpec, FaultType, Script, register
+
+
+class NotHttp(FaultSpec):
+    """Attributes of `not_http`."""
+
+    kind: Literal["not_http"] = "not_http"
+    text: EscapedText = r"220 mail.example.com ESMTP Postfix\r\n"
+    """What it says, with escapes."""
+
+
+register(
+    FaultType(
+        name="not_http",
+        category="response",
+        summary="Sends the greeting of another protocol instead of an answer, then closes.",
+        provokes="http_protocol_error",
+        attributes=NotHttp,
+        effect=Script(lambda spec: [{"send": spec.text}, "close"]),
+    )
+)

@@ -1,0 +1,283 @@
+"""One running instance: listener, app, faults and control API put together, from start to exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections import deque
+from typing import Any, Final
+
+from aiohttp import web
+
+from badgateway_upstream import control
+from badgateway_upstream.access import find_token
+from badgateway_upstream.book import ActiveFault, Book, Exchange, Limits
+from badgateway_upstream.clock import Clock
+from badgateway_upstream.config import InstanceConfig
+from badgateway_upstream.connection import App, Connection
+from badgateway_upstream.events import EventWriter, log_to_stderr
+from badgateway_upstream.listener import Listener
+from badgateway_upstream.portowner import owner_of
+from badgateway_upstream.process import ThisProcess
+from badgateway_upstream.registry import FaultSpec, Process
+from badgateway_upstream.relay import Relay
+from badgateway_upstream.requests import Request
+from badgateway_upstream.shop import Shop
+from badgateway_upstream.store import Store
+
+_LOG: Final = logging.getLogger("badgateway_upstream.instance")
+_REPLY_FIRST: Final = 0.02
+"""Seconds between the reply to whoever set a process fault and its effect, so that the reply gets out."""
+_SWEEP: Final = 5.0
+EXIT_ENVIRONMENT: Final = 3
+
+
+class PortTakenError(Exception):
+    """An address that cannot be listened on, and whose it is."""
+
+
+class Instance:
+    """An instance inside the running event loop. Its process faults hit the process it runs in."""
+
+    def __init__(self, config: InstanceConfig, events: EventWriter, token: str) -> None:
+        self.config = config
+        self.name = config.name
+        self._events = events
+        self._token = token
+        self._clock = Clock()
+        self._loop = asyncio.get_running_loop()
+        limits = Limits(config.default_fault_duration, config.max_fault_duration, config.files)
+        self.book = Book(self.name, self._clock, limits, events.write, self._end_process_fault, records=config.records)
+        self._listener = Listener(config.listen.host, config.listen.port, config.backlog, lambda: Connection(self))
+        self.process = ThisProcess(self._listener, self._close_idle)
+        self._store: Store | None = None
+        self.app: App
+        self._connections: set[Connection] = set()
+        self._ring: deque[Exchange] = deque(maxlen=config.records)
+        self._count = 0
+        self._started = time.time()
+        self._runner: web.AppRunner | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
+        self.admin = ""
+
+    @property
+    def listen(self) -> str:
+        """Where it listens, ``host:port``."""
+        return self._listener.address
+
+    async def start(self) -> None:
+        """Listen. Raises PortTakenError, sqlite3.Error, OSError."""
+        config = self.config
+        if config.backend is not None:
+            self.app = Relay(self.name, config.backend, allow_public=config.allow_public)
+        else:
+            self._store = Store(config.database)
+            self.app = Shop(self.name, self._store)
+        with _port_taken(config.admin.host, config.admin.port):
+            app = control.build(self, self._token, config.admin.allowed_hosts)
+            self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+            await self._runner.setup()
+            await web.TCPSite(self._runner, config.admin.host, config.admin.port).start()
+            host, port = self._runner.addresses[0][:2]
+            self.admin = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        with _port_taken(config.listen.host, config.listen.port):
+            self._listener.open()
+        self._sweep()
+
+    def ready(self) -> None:
+        """Tell that it is ready, then set the configured faults."""
+        self._events.write(
+            {
+                "event": "ready",
+                "name": self.name,
+                "pid": os.getpid(),
+                "listen": self.listen,
+                "admin": self.admin,
+            }
+        )
+        for spec in self.config.faults:
+            self.set_fault(spec)
+
+    async def stop(self, drain: float = 0.0) -> None:
+        """Stop accepting, let requests finish for at most ``drain`` seconds, close everything."""
+        self._listener.close()
+        self.book.clear()
+        self._listener.close()  # a fault that just ended may have opened it again
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._close_idle()
+        deadline = self._loop.time() + drain
+        while any(connection.busy for connection in self._connections) and self._loop.time() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in list(self._connections):
+            connection.abort()
+        while self._connections:
+            await asyncio.sleep(0)
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._store is not None:
+            self._store.close()
+
+    # connection.Service
+
+    def opened(self, connection: Connection) -> None:
+        """See `connection.Service`."""
+        self._connections.add(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """See `connection.Service`."""
+        self._connections.discard(connection)
+
+    def began(self, request: Request, peer: str) -> Exchange:
+        """See `connection.Service`."""
+        self._count += 1
+        exchange = Exchange(
+            id=self._count,
+            request_id=request.header("x-request-id"),
+            peer=peer,
+            method=request.method,
+            target=request.target,
+            started=time.time(),
+        )
+        self._ring.append(exchange)
+        return exchange
+
+    # control.Controlled
+
+    def set_fault(self, spec: FaultSpec) -> ActiveFault:
+        """See `control.Controlled`."""
+        fault = self.book.add(spec)
+        instance = spec.when.instance
+        if isinstance(fault.kind.effect, Process) and spec.when.at_once and instance in (None, self.name):
+            self._loop.call_later(_REPLY_FIRST, self._begin_now, fault)
+        return fault
+
+    def advance(self, seconds: float) -> float:
+        """See `control.Controlled`."""
+        offset = self._clock.advance(seconds)
+        self.book.sweep()
+        return offset
+
+    def state(self) -> dict[str, Any]:
+        """See `control.Controlled`."""
+        return {
+            "name": self.name,
+            "pid": os.getpid(),
+            "listen": self.listen,
+            "uptime": round(time.time() - self._started, 3),
+            "accepted": self._listener.accepted,
+            "requests": self._count,
+            "open": len(self._connections),
+            "busy": sum(connection.busy for connection in self._connections),
+            "faults": len(self.book),
+            "clock_offset": self._clock.offset,
+        }
+
+    def exchanges(self) -> list[Exchange]:
+        """See `control.Controlled`."""
+        return list(self._ring)
+
+    def reset(self) -> None:
+        """See `control.Controlled`."""
+        self.book.clear()
+        self.book.firings.clear()
+        self._ring.clear()
+        self._count = 0
+        self._listener.accepted = 0
+        self._clock.reset()
+        for spec in self.config.faults:
+            self.set_fault(spec)
+
+    # Inside
+
+    def _begin_now(self, fault: ActiveFault) -> None:
+        effect = fault.kind.effect
+        if isinstance(effect, Process) and not fault.ended.is_set():
+            self.book.record(fault, None, None)
+            fault.begun = True
+            effect.begin(fault.spec, self.process, fault.left)
+
+    def _end_process_fault(self, fault: ActiveFault) -> None:
+        effect = fault.kind.effect
+        if isinstance(effect, Process) and effect.end is not None:
+            effect.end(fault.spec, self.process)
+
+    def _close_idle(self) -> None:
+        for connection in list(self._connections):
+            connection.close_if_idle()
+
+    def _sweep(self) -> None:
+        """Close connections that have been idle for too long."""
+        before = self._loop.time() - self.config.keep_alive
+        for connection in list(self._connections):
+            if connection.last_active < before and not connection.busy:
+                connection.abort()
+        self._sweeping = self._loop.call_later(min(_SWEEP, self.config.keep_alive), self._sweep)
+
+
+@contextlib.contextmanager
+def _port_taken(host: str, port: int) -> Any:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        owner = owner_of(port) or "another process"
+        raise PortTakenError(f"cannot listen on {host}:{port}: it is in use by {owner}") from error
+
+
+def run_instance(config: InstanceConfig, token_file: str | None = None) -> int:
+    """Run an instance until SIGTERM or SIGINT; return the exit status (0, or 3 when it could not start).
+
+    Blocks; makes its own event loop. Says on stdout when it is ready, and each time a fault fires.
+    """
+    log_to_stderr(config.name)
+    if config.exit_with_stdin:
+        threading.Thread(target=_exit_with_stdin, name="stdin", daemon=True).start()
+    try:
+        return asyncio.run(_main(config, token_file))
+    except (PortTakenError, OSError, sqlite3.Error, ValueError) as error:
+        print(f"{config.name}: {error}", file=sys.stderr)  # noqa: T201 - for whoever started it
+        return EXIT_ENVIRONMENT
+
+
+async def _main(config: InstanceConfig, token_file: str | None) -> int:
+    from pathlib import Path  # noqa: PLC0415
+
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    if config.boot_delay:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(config.boot_delay):
+                await stopping.wait()
+                return 0
+    token, invented = find_token(config.admin.token, Path(token_file) if token_file else None)
+    events = EventWriter()
+    instance = Instance(config, events, token)
+    await instance.start()
+    if invented:
+        print(f"{config.name}: control API token: {token}", file=sys.stderr)  # noqa: T201 - shown once
+    instance.ready()
+    if config.crash_after is not None:
+        loop.call_later(config.crash_after, instance.process.kill)
+    await stopping.wait()
+    await instance.stop(config.drain)
+    return 0
+
+
+def _exit_with_stdin() -> None:
+    """Exit as soon as stdin ends: whoever started us is gone, and nothing may outlive it."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    os._exit(0)
