@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from badgateway.errors import EnvironmentProblem
 from badgateway.events import EventBus
@@ -126,6 +127,18 @@ class Collector:
             if node.answers:
                 raise
 
+    async def find_url(self, node: Node) -> None:
+        """Ask a node where it listens; the host is the one under which it is reached already."""
+        try:
+            if node.kind == "hop":
+                port = (await node.hop.config())["listen"]["port"]
+            else:
+                port = str((await node.admin.state())["listen"]).rpartition(":")[2]
+        except EnvironmentProblem:
+            return
+        admin = urlsplit(node.admin.base)
+        node.url = f"http://{admin.netloc.rpartition(':')[0] or admin.netloc}:{port}"
+
     # Event streams: only while somebody listens
 
     def start(self) -> None:
@@ -169,8 +182,10 @@ class Collector:
         self._alive[node.name] = alive
         if alive and node.kind == "instance":
             try:
-                told = await node.instance.faults()
+                told = await node.instance.firings()
             except EnvironmentProblem:
                 return
-            for fault in told:
-                self._board.counted(node.name, str(fault["id"]), int(fault["fired"]))
+            for firing in told:
+                if self._board.is_new(node.name, firing):
+                    self._board.firing(node.name, firing)
+                    self.bus.publish("firing", node.name, firing)

@@ -185,12 +185,11 @@ class FaultBoard:
         fault.firings.append(dict(event))
         return fault
 
-    def counted(self, node: str, id_: str, fired: int) -> None:
-        """How often a fault has fired on a node of which we hear no single firings."""
-        part = self._faults[id_].parts.get(node) if id_ in self._faults else None
-        if part is not None and fired > part.fired:
-            part.fired = fired
-            part.last = f"{node} counted {fired}"
+    def is_new(self, node: str, event: Mapping[str, Any]) -> bool:
+        """Whether a firing has not been noted yet; of a fault that is not ours, never."""
+        fault = self._faults.get(str(event.get("fault")))
+        part = fault.parts.get(node) if fault else None
+        return part is not None and int(event["n"]) > part.fired
 
     def process_changed(self, change: ProcessChange) -> FaultState | None:
         """A process died or froze: proof for the process fault that fired on it last, which is returned."""

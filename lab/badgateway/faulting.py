@@ -34,6 +34,7 @@ class Faulting:
     ) -> None:
         self._nodes, self._board, self._clock, self._events = nodes, board, clock, events
         self._respawner = respawner
+        self._wakers: list[asyncio.Future[None]] = []
 
     async def set(self, target: str, names: Sequence[str], given: Mapping[str, Any]) -> FaultState:
         """Set a fault on the nodes `names`, which `target` stands for.
@@ -91,8 +92,15 @@ class Faulting:
                 except (EnvironmentProblem, InvalidRequest) as error:
                     self._tell(fault, f"could not be undone: {error}")
 
+    def fired(self, name: str, event: Mapping[str, Any]) -> None:
+        """A node told that a fault happens."""
+        self._board.firing(name, event)
+        self._events.publish("firing", name, event)
+        self._wake()
+
     def process_changed(self, change: ProcessChange) -> None:
         """A process did something: the proof of a fault, perhaps, or the end of all that were in it."""
+        self._wake()
         self._board.process_changed(change)
         if change.state is State.EXITED:
             for fault, part in list(self._board.on(change.name)):
@@ -114,6 +122,21 @@ class Faulting:
             await _unless_it_struck(node.instance.set_fault(spec))
         else:
             await _or_change(node.instance.set_fault(spec), node.process)
+            if checked.strikes_at_once(node.name):
+                await self._until_struck(fault, node, node.process)
+
+    async def _until_struck(self, fault: FaultState, node: Node, process: Process) -> None:
+        """Wait until a fault that needs no request has happened to its process."""
+        try:
+            async with asyncio.timeout(EFFECT_DEADLINE):
+                while not fault.parts[node.name].fired and process.state is State.RUNNING:
+                    waker = asyncio.get_running_loop().create_future()
+                    self._wakers.append(waker)
+                    await waker
+        except TimeoutError:
+            raise EnvironmentProblem(f"{node.name} took {fault.kind} but it did not happen") from None
+        # it tells before it strikes: once it answers again, or cannot, it has struck
+        await _or_change(node.admin.healthy(), process)
 
     async def _signal(self, fault: FaultState, hop_fault: faultspecs.HopFault, process: Process) -> None:
         number = fault.parts[process.name].fired + 1
@@ -130,8 +153,7 @@ class Faulting:
         }
         # noted before the signal is sent, as an instance tells before it strikes: what the kernel says next
         # is the proof
-        self._board.firing(process.name, event)
-        self._events.publish("firing", process.name, event)
+        self.fired(process.name, event)
         process.signal(hop_fault.signal)
         if not await process.until(hop_fault.becomes, deadline=EFFECT_DEADLINE):
             raise EnvironmentProblem(f"{process.name} ignored {hop_fault.signal.name}")
@@ -155,6 +177,12 @@ class Faulting:
             except Unreachable:
                 if process is None or process.state is State.RUNNING:
                     raise
+
+    def _wake(self) -> None:
+        wakers, self._wakers = self._wakers, []
+        for waker in wakers:
+            if not waker.done():
+                waker.set_result(None)
 
     def _tell(self, fault: FaultState, what: str) -> None:
         self._events.publish("fault", fault.target, {"what": what, **fault.to_json()})

@@ -52,6 +52,12 @@ class CheckedFault:
     on_hop: HopFault | None = None
     spec: FaultSpec | None = None
 
+    def strikes_at_once(self, instance: str) -> bool:
+        """Whether it happens to an instance's process without waiting for a request."""
+        if self.spec is None or self.category != "process":
+            return False
+        return self.spec.when.at_once and self.spec.when.instance in (None, instance)
+
     def respawn(self) -> Mapping[str, Any] | None:
         """What to start a killed instance with again while the fault lasts; None: it stays dead."""
         return None if self.spec is None else FAULTS[self.kind].respawn(self.spec)

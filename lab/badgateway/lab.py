@@ -52,8 +52,8 @@ class Lab:
         self._faulting = Faulting(self._nodes, self._board, self._clock, self._bus, self._respawner)
         self._assembly: Assembly | None = None
         self._forkserver: ForkServer | None = None
-        self._owns_forkserver = False
-        self._closed = False
+        self._own_forkserver: ForkServer | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(cls, chain: ChainSpec, *, ports: Ports | None = None, forkserver: ForkServer | None = None) -> Self:
@@ -67,9 +67,10 @@ class Lab:
         """
         lab = cls(_session())
         try:
-            lab._owns_forkserver = forkserver is None
-            lab._forkserver = forkserver or ForkServer.launch()
-            lab._assembly = Assembly(chain, ports, lab._forkserver)
+            if forkserver is None:
+                forkserver = lab._own_forkserver = ForkServer.launch()
+            lab._forkserver = forkserver
+            lab._assembly = Assembly(chain, ports, forkserver)
             for node in lab._assembly.build(lab._session, lab._process_changed, lab._line):
                 lab._nodes[node.name] = node
             await together([process.start() for process in lab._processes()])
@@ -83,6 +84,8 @@ class Lab:
     async def attach(cls, nodes: Sequence[NodeAddress], token: str) -> Self:
         """Use a chain that somebody else runs, outermost hop first: everything but what needs its processes.
 
+        An empty `url` is asked of the node itself, and stays empty if it does not answer.
+
         Raises:
             InvalidRequest: no hop among `nodes`, or a name twice.
         """
@@ -93,6 +96,7 @@ class Lab:
             kind = InstanceAdmin if address.tier == APP_TIER else HopAdmin
             client = kind(address.name, address.admin, token, lab._session)
             lab._nodes[address.name] = Node(address.name, address.tier, address.url, client)
+        await together([lab._collector.find_url(node) for node in lab._nodes.values() if not node.url])
         lab._tasks.start(lab._faulting.expire(), name="fault expiry")
         return lab
 
@@ -127,7 +131,7 @@ class Lab:
     @property
     def failure(self) -> str | None:
         """Why the whole lab can do no more, if so: its fork server has died."""
-        return self._forkserver.failure if self._forkserver is not None and not self._closed else None
+        return self._forkserver.failure if self._forkserver is not None and self._closing is None else None
 
     async def set_fault(self, target: str, spec: Mapping[str, object]) -> FaultState:
         """Set a fault on "app" (every instance), one instance, or a hop (crash, exit, freeze only).
@@ -233,32 +237,44 @@ class Lab:
         return self._bus.subscribe()
 
     async def close(self) -> None:
-        """End every process and leave nothing. May be called twice, and at any time."""
-        if self._closed:
-            return
-        self._closed = True
+        """End every process and leave nothing. May be called twice, and at any time.
+
+        Cancelled, it still closes everything, only without waiting for anybody to end in good order.
+        """
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="close lab")
+        try:
+            await asyncio.shield(self._closing)
+        except asyncio.CancelledError:
+            for process in self._processes():
+                process.kill_now()
+            await self._closing
+            raise
+
+    async def _close(self) -> None:
         try:
             self._bus.close()
             await self._tasks.close()
-            await asyncio.gather(
-                *(process.stop(grace=CLOSE_GRACE) for process in self._processes()), return_exceptions=True
-            )
-            await self._session.close()
-            if self._owns_forkserver and self._forkserver is not None:
-                await self._forkserver.close()
-        finally:  # cancelled half-way, perhaps: what follows does not wait for anybody
+            for process in self._processes():
+                if process.state is State.STARTING:
+                    process.kill_now()  # or stopping it would wait until it is ready
+            await asyncio.gather(*(p.stop(grace=CLOSE_GRACE) for p in self._processes()), return_exceptions=True)
+            if self._own_forkserver is not None:
+                await self._own_forkserver.close()
+        finally:  # all of it without waiting, as this may be the second cancellation
             for process in self._processes():
                 process.kill_now()
-            if self._owns_forkserver and self._forkserver is not None:
-                self._forkserver.close_now()
+            if self._own_forkserver is not None:
+                self._own_forkserver.close_now()
             if self._assembly is not None:
                 self._assembly.close()
+            await self._session.close()
 
     def _processes(self) -> list[Process]:
         return [node.process for node in self._nodes.values() if node.process is not None]
 
     def _usable(self) -> None:
-        if self._closed:
+        if self._closing is not None:
             raise EnvironmentProblem("the lab is closed")
         if self.failure is not None:
             raise EnvironmentProblem(self.failure)
@@ -291,14 +307,13 @@ class Lab:
         self._faulting.process_changed(change)
         self._bus.publish("process", change.name, change.to_json())
         process = self._nodes[change.name].process
-        if process is not None and not self._closed and self.failure is None:
+        if process is not None and self._closing is None and self.failure is None:
             self._respawner.died(process, change)
             self._collector.process_changed(change)
 
     def _line(self, name: str, event: dict[str, Any]) -> None:
         if event.get("event") == "firing":
-            self._board.firing(name, event)
-            self._bus.publish("firing", name, event)
+            self._faulting.fired(name, event)
 
 
 def _session() -> aiohttp.ClientSession:

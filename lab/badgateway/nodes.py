@@ -115,6 +115,10 @@ class AdminClient:
 class HopAdmin(AdminClient):
     """The admin API of a hop."""
 
+    async def config(self) -> dict[str, Any]:
+        """Its live configuration."""
+        return _object(await self._ask("GET", "/config"))
+
     async def patch(self, patch: Mapping[str, Any]) -> dict[str, Any]:
         """Change its live configuration by a JSON merge patch (RFC 7396); returns the whole of it."""
         return _object(await self._ask("PATCH", "/config", dict(patch)))
@@ -164,6 +168,10 @@ class InstanceAdmin(AdminClient):
         except InvalidRequest:
             if any(fault["id"] == id_ for fault in await self.faults()):
                 raise
+
+    async def firings(self) -> list[dict[str, Any]]:
+        """How its faults happened, oldest first."""
+        return _list(await self._ask("GET", "/firings", limit=1000), "firings")
 
     async def requests(self, *, request_id: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """Its request records, oldest first."""
