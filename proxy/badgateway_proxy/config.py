@@ -148,13 +148,11 @@ def merge_patch(config: HopConfig, patch: object) -> HopConfig:
     """
     if not isinstance(patch, Mapping):
         raise ConfigError([ConfigProblem("", 'a merge patch is a JSON object, such as {"retry": {"attempts": 3}}')])
-    current = config.model_dump(mode="json")
-    shown = public_view(config)
-    fixed = [key for key in IMMUTABLE if key in patch and _merge(shown.get(key), patch[key]) != shown.get(key)]
+    changed = load_config(_merge(config.model_dump(mode="json"), patch))
+    fixed = [key for key in IMMUTABLE if getattr(changed, key) != getattr(config, key)]
     if fixed:
         raise ImmutableFieldError([ConfigProblem(key, "needs a restart to change") for key in fixed])
-    changes = {key: value for key, value in patch.items() if key not in IMMUTABLE}
-    return load_config(_merge(current, changes))
+    return changed
 
 
 def _merge(target: object, patch: object) -> Any:
