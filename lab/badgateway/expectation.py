@@ -29,7 +29,7 @@ BreakerState = Literal["closed", "open", "half_open", "forced_open", "disabled"]
 class Strict(BaseModel):
     """What every part of a scenario is: no unknown keys, no guessing of types, never changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 def _error_name(value: str) -> str:

@@ -65,7 +65,7 @@ def _wrong_fault(spec: Mapping[str, Any]) -> list[Finding]:
     try:
         FaultSpec.model_validate(spec)
     except ValidationError as error:
-        return findings(error, spec, FaultSpec)
+        return findings(error, spec, FAULTS[kind].attributes)
     return []
 
 

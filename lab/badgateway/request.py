@@ -43,7 +43,7 @@ class Request(Strict):
     """Sent as the body, as application/json."""
     to: str = "cdn"
     """Where the request enters: cdn, lb, or an instance such as app-1."""
-    timeout: Duration = 30.0
+    timeout: Duration = 15.0
     """The client's own patience."""
     times: int = Field(default=1, ge=1, le=10_000)
     concurrency: int = Field(default=1, ge=1, le=1_000)

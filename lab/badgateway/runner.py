@@ -91,7 +91,7 @@ async def run_many(
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(scenario), name=scenario.id) for scenario in scenarios]
     except ExceptionGroup as stopped:
-        raise first_of(stopped) from None
+        raise exception_of(stopped) from None
     return [task.result() for task in tasks]
 
 
@@ -211,7 +211,7 @@ def _window_check(expression: Expression, inside: Sequence[Observation], window:
     return Check(str(expression), "to hold", verdict.text, verdict.held)
 
 
-def first_of(group: ExceptionGroup[Any]) -> Exception:
+def exception_of(group: BaseExceptionGroup[Any]) -> BaseException:
     """The exception that stopped a task group, out of however many groups it is wrapped in."""
-    inner: Exception = group.exceptions[0]
-    return first_of(inner) if isinstance(inner, ExceptionGroup) else inner
+    inner: BaseException = group.exceptions[0]
+    return exception_of(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -68,7 +68,7 @@ class Traffic(Strict):
     headers: dict[str, str] = Field(default_factory=dict)
     body: str | None = None
     to: str = "cdn"
-    timeout: Duration = 30.0
+    timeout: Duration = 15.0
     in_flight: int = Field(default=2_000, ge=1, le=10_000)
     """Requests under way at once; what would be one more is not sent, and counted as failure=overflow."""
 

@@ -94,11 +94,12 @@ def problems_at(found: Iterable[Finding], document: Document) -> list[Problem]:
 
 def _finding(detail: ErrorDetails, value: object, model: type[BaseModel] | None) -> Finding:
     kind, context = detail["type"], detail.get("ctx", {})
-    where = _within(value, detail["loc"], whole=kind in {"missing", "extra_forbidden"})
+    absent = kind in {"missing", "extra_forbidden"} or detail["msg"].startswith("is required")
+    where = _within(value, detail["loc"], whole=absent)
     if kind == _TOLD:
         where = _within(value, detail["loc"], whole=context["key"] or context["what"] == "is required")
         return Finding(where, context["what"], context["hint"], context["key"], context["offset"])
-    if kind == "extra_forbidden":
+    if kind == "extra_forbidden" or (model and detail["msg"].startswith("unknown attribute")):
         key = str(detail["loc"][-1])
         known = known_keys(model, where[:-1]) if model else set()
         return Finding(where, "unknown key", did_you_mean(key, known), key=True)
@@ -184,7 +185,10 @@ def _choice(kind: str, context: Mapping[str, Any], detail: ErrorDetails, got: st
     if kind == "union_tag_invalid":
         known = str(context["expected_tags"]).replace("'", "").split(", ")
         return f"is unknown: {as_text(context['tag'])}", did_you_mean(str(context["tag"]), known)
-    return detail["msg"].replace("Input should be", "must be").replace("Input should", "must") + got, ""
+    message = detail["msg"]
+    if message.startswith("Input should"):
+        return message.replace("Input should be", "must be").replace("Input should", "must") + got, ""
+    return message, ""  # another package's own words, which are readable already
 
 
 def known_keys(model: type[BaseModel] | None, where: Where) -> set[str]:
