@@ -170,6 +170,8 @@ class _AdminApi:
             self._streams.add(stream)
             try:
                 await asyncio.wait([stream])
+                if not stream.cancelled():
+                    stream.result()
             finally:
                 stream.cancel()
                 self._streams.discard(stream)

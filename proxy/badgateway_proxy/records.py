@@ -188,6 +188,11 @@ class Recorder:
         if self._subscriptions:
             self.publish(Event("exchange", record))
 
+    @property
+    def listeners(self) -> int:
+        """How many are subscribed."""
+        return len(self._subscriptions)
+
     def publish(self, event: Event) -> None:
         """Tell every subscriber."""
         for subscription in self._subscriptions:
