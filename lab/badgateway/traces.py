@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from badgateway_proxy import parse_proxy_status
-
 APP = "app"
 """What decided when no hop did."""
 
@@ -98,19 +96,15 @@ CLOCK_SLACK = 0.05
 
 
 def decision(hops: Sequence[Record]) -> tuple[str, str | None]:
-    """Who made the response, and with what error type, by the records of its way (outermost first).
+    """Who made the response that the client got, and with what error type, by the records of its way.
 
-    The innermost member of Proxy-Status with an error decides (RFC 9209 section 2.1.1); a hop's own record
-    says so directly. A hop that could not record it (killed while it answered) is known by the members that
-    outer ones kept.
+    Read from the outermost hop inwards: the first that made its own decided, as all before it relayed that.
+    (What hops further in made as well, a little later, went nowhere.) In Proxy-Status that is the member
+    with an `error`.
     """
-    for record in reversed(hops):
-        if record.get("error") is not None and record.get("generated"):
-            return str(record["hop"]), str(record["error"])
     for record in hops:
-        for member in parse_proxy_status(str(record.get("proxy_status") or "")):
-            if member.error is not None:
-                return str(member.name), str(member.error)
+        if record.get("generated"):
+            return str(record["hop"]), record.get("error")
     for record in reversed(hops):
         if record.get("error") is not None:
             # the head had been relayed when it went wrong, so the response is still the app's; or nothing
