@@ -72,7 +72,8 @@ class Assembly:
         if self._ports is None:
             return 0, ""
         if instance >= 0:
-            return self._ports.app + instance, "--app-port"
+            # 0 is "any free one" for every instance, not ports 0, 1, 2, …
+            return self._ports.app and self._ports.app + instance, "--app-port"
         return int(getattr(self._ports, name)), f"--{name}-port"
 
     def _config(self, name: str, *, is_hop: bool) -> Mapping[str, Any]:

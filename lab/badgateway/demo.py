@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from badgateway.chain import ChainSpec
 from badgateway.errors import LabError
 from badgateway.exits import FAILED, HELD
+from badgateway.faultboard import FaultState
 from badgateway.forkserver import ForkServer
 from badgateway.lab import Lab
 from badgateway.sending import Sent, send_through
@@ -27,6 +28,9 @@ OPEN_FOR: Final = 10.0
 """Seconds the LB's breaker stays open."""
 OPENS_AFTER: Final = 5
 """Failures that open it."""
+
+PATIENCE: Final = 4.0
+"""Seconds that the demo's client waits; every hop answers before."""
 
 CHAIN: Final[Mapping[str, Any]] = {
     "cdn": {"timeouts": {"first_byte": "1600ms"}},
@@ -66,6 +70,7 @@ class Result:
     """What one scene did and saw. `shown` is the request whose picture is drawn."""
 
     done: list[str] = field(default_factory=list)
+    proofs: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
     nodes: list[Mapping[str, Any]] = field(default_factory=list)
@@ -101,6 +106,7 @@ class Stage:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.result = Result()
+        self._faults: list[FaultState] = []
 
     def did(self, what: str) -> None:
         """Note something that was done to the chain."""
@@ -113,11 +119,12 @@ class Stage:
     async def fault(self, target: str, kind: str, **attributes: object) -> None:
         """Set a fault and note it."""
         state = await self.lab.set_fault(target, {"kind": kind, **attributes})
+        self._faults.append(state)
         self.did(f"fault {state.id}: {kind} on {target}")
 
     async def request(self, path: str = "/products", method: str = "GET") -> Sent:
         """Send one request to the CDN, and wait until every hop has recorded it."""
-        sent = await send_through(self.lab, method, path)
+        sent = await send_through(self.lab, method, path, timeout=PATIENCE)
         self.result.sent.append(sent)
         self.result.nodes = (await self.lab.describe())["nodes"]
         return sent
@@ -136,20 +143,32 @@ class Stage:
         told = f"{answer.decided_by}, {answer.error}"
         self.check("Proxy-Status says so too", (answer.decided_by, answer.error) == (by, error), told)
 
+    def relayed(self, sent: Sent, *hops: str) -> None:
+        """Check that these hops passed the answer on as it was, with the status that the client got."""
+        for hop in hops:
+            self.saw(sent, hop, f"{hop} relayed it", generated=False, status=sent.answer.status)
+
     def took(self, sent: Sent, least: float, most: float) -> None:
         """Check that the client waited at least `least` and at most `most` seconds."""
         elapsed = sent.answer.elapsed
         self.check(f"after {least:g} to {most:g} s", least <= elapsed <= most, f"{elapsed:.3f} s")
 
-    def saw(self, sent: Sent, hop: str, **expected: object) -> None:
-        """Check fields of one hop's exchange record."""
+    def saw(self, sent: Sent, hop: str, what: str, **expected: object) -> None:
+        """Check `what`: these fields of one hop's exchange record."""
         record = next((record for record in sent.trace.hops if record["hop"] == hop), None)
         if record is None:
-            self.check(f"{hop} saw it", held=False, measured="no record")
+            self.check(what, held=False, measured=f"no record of {hop}")
             return
-        for name, value in expected.items():
-            words = "relayed it" if (name, value) == ("generated", False) else f"{name} {value}"
-            self.check(f"{hop}: {words}", record.get(name) == value, record.get(name))
+        wrong = {name: record.get(name) for name, value in expected.items() if record.get(name) != value}
+        self.check(what, not wrong, ", ".join(f"{name} {value}" for name, value in wrong.items()))
+
+    async def prove(self) -> None:
+        """Check that every fault that was set really happened, and keep what proves it."""
+        await self.lab.faults()  # takes in every firing told up to now
+        for fault in self._faults:
+            self.check(f"{fault.kind} really happened", fault.fired > 0, f"{fault.fired} firings")
+            if fault.proof:
+                self.result.proofs.append(f"{fault.id} {fault.kind}: {fault.proof}")
 
 
 async def run_demo(scenes: Sequence[Scene], presenter: Presenter, forkserver: ForkServer | None) -> int:
@@ -176,6 +195,7 @@ async def _play(lab: Lab, scene: Scene) -> Result:
     stage = Stage(lab)
     try:
         await scene.play(stage)
+        await stage.prove()
     except LabError as error:
         # A scene that could not be played did not hold; the next ones may, and say more about what is wrong.
         stage.check("the scene could be played", held=False, measured=error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -14,7 +14,7 @@ from rich.text import Text
 from badgateway import picture, waterfall
 from badgateway.demo import Check, Result, Scene
 from badgateway.lab import Lab
-from badgateway.screen import seconds
+from badgateway.screen import seconds, shortened
 from badgateway.sending import Sent, names_of
 
 NEXT = (
@@ -42,8 +42,13 @@ class PlainShow:
             click.echo(f"  did    {done}")
         if result.shown is not None:
             self._exchange(result.shown, result.nodes)
+        for proof in result.proofs:
+            click.echo(f"  proof  {proof}")
+        held = [check_words(check) for check in result.checks if check.held]
+        click.echo(f"  held   {'; '.join(held) or 'nothing'}")
         for check in result.checks:
-            click.echo(f"  {'held  ' if check.held else 'NOT HELD'} {check_words(check)}")
+            if not check.held:
+                click.echo(f"  NOT HELD  {check_words(check)}")
         click.echo(f"  why    {scene.why}")
 
     def _exchange(self, sent: Sent, nodes: Sequence[Mapping[str, Any]]) -> None:
@@ -86,7 +91,10 @@ class TerminalShow:
             self._screen.print(_inset(Text.assemble(("▸ ", "yellow"), done)))
         if result.shown is not None:
             self._exchange(result.shown, result.nodes)
-        self._screen.print(_inset(_checks(result.checks)))
+        for proof in result.proofs:
+            self._screen.print(_inset(Text(f"proof: {proof}", style="dim")))
+        for line in _checks(result.checks, self._screen.width - 4):
+            self._screen.print(_inset(line))
         self._screen.print(_inset(Text.assemble(("Why  ", "bold"), scene.why)))
 
     def _exchange(self, sent: Sent, nodes: Sequence[Mapping[str, Any]]) -> None:
@@ -110,24 +118,28 @@ def _inset(content: Any) -> Padding:
     return Padding(content, (0, 0, 0, 2))
 
 
-def _checks(checks: Sequence[Check]) -> Text:
-    parts = [
-        Text.assemble(("✓ ", "green"), (check.what, "dim"))
-        if check.held
-        else Text.assemble(("✗ ", "bold red"), (check_words(check), "bold red"))
-        for check in checks
-    ]
-    return Text("   ").join(parts)
+def _checks(checks: Sequence[Check], width: int) -> Iterator[Text]:
+    """The checks packed into lines of at most `width` columns; no check is broken over two."""
+    line = Text()
+    for check in checks:
+        part = (
+            Text.assemble(("✓ ", "green"), (check.what, "dim"))
+            if check.held
+            else Text.assemble(("✗ ", "bold red"), (check_words(check), "bold red"))
+        )
+        if line and line.cell_len + 3 + part.cell_len > width:
+            yield line
+            line = Text()
+        line = Text("   ").join([line, part]) if line else part
+    if line:
+        yield line
 
 
 def check_words(check: Check) -> str:
     """A check as one line: what had to hold, and what was measured if that says more."""
     if check.held:
-        return (
-            check.what
-            if check.measured in {"", "None"} or check.measured in check.what
-            else (f"{check.what}: {check.measured}")
-        )
+        told = check.measured in {"", "None"} or check.measured in check.what
+        return check.what if told else f"{check.what}: {shortened(check.measured)}"
     return f"{check.what}, but it was: {check.measured or 'otherwise'}"
 
 

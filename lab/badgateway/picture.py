@@ -16,6 +16,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from badgateway.traces import APP
+
 TIERS = {"client": "you", "cdn": "CDN", "lb": "LB", "app": "app"}
 
 
@@ -69,9 +71,14 @@ def boxes(trace: TraceLike | None, nodes: Sequence[Mapping[str, Any]], *, reques
     records = {record["hop"]: record for record in trace.hops} if trace else {}
     row = [_hop_box(node, records.get(node["name"]), trace) for node in hops]
     row.append(_app_box(instances, trace))
-    first = next((box for box in row if box.status is not None), None)
-    client = Box("client", "you", (request,) if request else (), status=first.status if first else None)
+    client = Box("client", "you", _client_lines(trace, request), status=row[0].status if trace else None)
     return [client, *_mark_unreached(row, at_rest=trace is None)]
+
+
+def _client_lines(trace: TraceLike | None, request: str) -> tuple[str, ...]:
+    outermost = next(iter(trace.hops), {}) if trace else {}
+    got = [f"got {outermost.get('status') or 'nothing'}"] if trace else []
+    return tuple(filter(None, [request, *got, "✗ cut short" if outermost.get("truncated") else ""]))
 
 
 def _hop_box(node: Mapping[str, Any], record: Mapping[str, Any] | None, trace: TraceLike | None) -> Box:
@@ -120,7 +127,7 @@ def _app_box(instances: Sequence[Mapping[str, Any]], trace: TraceLike | None) ->
             status = answers[-1]
         lines.append(f"{name} {trouble or _instance_words(kinds, answers, requests, at_rest=trace is None)}")
     reached = trace is None or bool(seen or firings)
-    decided = trace is not None and trace.decided_by not in {str(record["hop"]) for record in trace.hops}
+    decided = trace is not None and trace.decided_by == APP
     return Box("app", "app", tuple(lines), status=status, decided=decided, broken=broken, reached=reached)
 
 
@@ -186,9 +193,7 @@ def _panel(box: Box) -> RenderableType:
     style = status_style(box.status) if box.decided or box.tier == "client" else "dim"
     if box.broken and not box.decided:
         style = "red"
-    body = Text("\n").join(Text(text, style="red" if text.startswith("✗") else "") for text in box.lines)
-    if box.tier == "client" and box.status is not None:
-        body.append(f"\ngot {box.status}", style=f"bold {status_style(box.status)}")
+    body = Text("\n").join(Text(text, style=_line_style(text, box)) for text in box.lines)
     return Panel(
         body,
         title=Text(TIERS.get(box.tier, box.name) if box.tier != "app" else "app", style="bold"),
@@ -198,6 +203,12 @@ def _panel(box: Box) -> RenderableType:
         expand=False,
         padding=(0, 1),
     )
+
+
+def _line_style(text: str, box: Box) -> str:
+    if text.startswith("got "):
+        return f"bold {status_style(box.status)}"
+    return "red" if "✗" in text else ""
 
 
 def status_style(status: int | None) -> str:

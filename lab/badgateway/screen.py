@@ -29,3 +29,8 @@ def seconds(value: float) -> str:
     if value < 1:
         return f"{value * 1000:.0f} ms"
     return f"{value:.2f} s"
+
+
+def shortened(text: str, limit: int = 60) -> str:
+    """`text`, cut to `limit` characters, with a sign that it was."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -42,9 +42,12 @@ def outcome(answer: Answer) -> str:
     return f"{words}, cut short: {answer.truncated}" if answer.truncated else words
 
 
-async def send_through(lab: Lab, method: str, path: str) -> Sent:
-    """Send one request to the chain's outermost hop, and collect what every hop recorded of it."""
-    answer = await send(lab.url, method, path)
+async def send_through(lab: Lab, method: str, path: str, *, timeout: float) -> Sent:
+    """Send one request to the chain's outermost hop, and collect what every hop recorded of it.
+
+    `timeout`: seconds that the client waits for all of the answer.
+    """
+    answer = await send(lab.url, method, path, timeout=timeout)
     traces = await lab.exchanges(request_id=answer.request_id)
     return Sent(method, path, answer, traces[0] if traces else NOTHING)
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from badgateway.picture import TraceLike
-from badgateway.screen import seconds
+from badgateway.screen import seconds, shortened
 
 PHASES: dict[str, tuple[str, str, str]] = {
     "connect": ("c", "▚", "magenta"),
@@ -86,7 +86,8 @@ def _hop_rows(record: Mapping[str, Any], zero: float, names: Mapping[str, str]) 
             phases,
             _attempt_outcome(attempt, sum(length for _, length in phases)),
             failed=failed,
-            note=f"first bytes: {first_bytes}" if first_bytes else "",
+            # of a response that began well they only repeat its head
+            note=f"first bytes: {shortened(first_bytes)}" if first_bytes and not attempt.get("status") else "",
         )
 
 

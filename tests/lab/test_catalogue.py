@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from badgateway import catalogue
 from badgateway.errors import InvalidRequest
 

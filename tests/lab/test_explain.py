@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from badgateway.catalogue import ScenarioEntry
 from badgateway.errors import InvalidRequest
 from badgateway.explain import CODES, explain, plain

@@ -1,8 +1,8 @@
 import io
 
-from badgateway import picture
 from rich.console import Console
 
+from badgateway import picture
 from tests.support.tracerecords import CHAIN, healthy, hung, node, record, refused, trace
 
 

@@ -1,5 +1,4 @@
 from badgateway.reasons import sentence, why
-
 from tests.support.tracerecords import healthy, record, refused, trace
 
 

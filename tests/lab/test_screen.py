@@ -1,4 +1,5 @@
 import pytest
+
 from badgateway import screen
 
 

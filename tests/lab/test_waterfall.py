@@ -1,11 +1,11 @@
 import io
 
 import pytest
-from badgateway import waterfall
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from badgateway import waterfall
 from tests.support.tracerecords import NAMES, attempt, healthy, hung, record, refused, trace
 
 
