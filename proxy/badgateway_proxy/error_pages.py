@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from html import escape
 from http import HTTPStatus
@@ -60,8 +61,9 @@ def render(
     """Return (content type, body) for a response that ``hop`` makes because of ``error``.
 
     JSON unless ``accept`` (the request's Accept field, None if absent) prefers text/html. ``retry_after`` is
-    in seconds. ``first_bytes``, what the upstream sent, appears only with ``debug``: it may hold secrets. For
-    HEAD the body is that of GET, so that its length can be announced; not sending it is up to the caller.
+    in seconds, and shown rounded up, as in the field of that name. ``first_bytes``, what the upstream sent,
+    appears only with ``debug``: it may hold secrets. For HEAD the body is that of GET, so that its length can
+    be announced; not sending it is up to the caller.
     """
     shown = escape_bytes(first_bytes) if debug and first_bytes else None
     failure = _Failure(error, status, hop, tier, request_id, details, retry_after, shown, method)
@@ -93,7 +95,7 @@ def _problem(failure: _Failure) -> bytes:
         "request_id": failure.request_id,
     }
     if failure.retry_after is not None:
-        problem["retry_after"] = failure.retry_after
+        problem["retry_after"] = math.ceil(failure.retry_after)
     if failure.first_bytes is not None:
         problem["first_bytes"] = failure.first_bytes
     return json.dumps(problem).encode() + b"\n"
@@ -170,7 +172,7 @@ def _page(failure: _Failure) -> str:
 def _advice(retry: str, failure: _Failure) -> str:
     advice = escape(retry)
     if failure.retry_after is not None:
-        advice = f"In {failure.retry_after:.0f} seconds (Retry-After). {advice}"
+        advice = f"In {math.ceil(failure.retry_after)} seconds (Retry-After). {advice}"
     return f"{advice} <small>(this was {escape(failure.method[:20])})</small>"
 
 

@@ -6,6 +6,7 @@ Records are made on the hot path, so they are plain slots; JSON is made of them 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,7 +113,8 @@ class ExchangeRecord:
             "response_bytes": self.response_bytes,
             "truncated": self.truncated,
             "client_gone": self.client_gone,
-            "retry_after": self.retry_after,
+            # Whole seconds, rounded up: what the Retry-After field said (RFC 9110 section 10.2.3).
+            "retry_after": None if self.retry_after is None else math.ceil(self.retry_after),
             "breaker": self.breaker,
             "attempts": [attempt.as_dict() for attempt in self.attempts],
             "proxy_status": self.proxy_status,

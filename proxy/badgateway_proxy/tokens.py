@@ -53,8 +53,10 @@ def read_or_make(path: Path) -> str:
             return _read(path)
         finally:
             draft.unlink()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TokenError(f"cannot use token file {path}: {error}") from error
+    except OSError as error:
+        raise TokenError(f"cannot use token file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise TokenError(f"cannot use token file {path}: it is no ASCII text") from error
     return token
 
 

@@ -55,6 +55,7 @@ def test_the_token(given: str, matches: bool) -> None:
         ("evil.example", 403),
         ("127.0.0.1.evil.example", 403),
         ("localhost.evil.example", 403),
+        ("evillocalhost", 403),
         ("192.0.2.1", 403),
         ("[::1", 403),
         ("", 403),

@@ -19,7 +19,9 @@ def record(request_id: str = "r", **changes: object) -> ExchangeRecord:
 def test_an_exchange_as_json() -> None:
     attempt = AttemptRecord("127.0.0.1:9001", 0.0001, phase="wait", error="http_protocol_error", wait=0.5)
     attempt.first_bytes = b"\x16\x03\x01"
-    made = record(status=502, generated=True, error="http_protocol_error", attempts=[attempt], breaker="closed")
+    made = record(
+        status=502, generated=True, error="http_protocol_error", attempts=[attempt], breaker="closed", retry_after=6.01
+    )
     assert json.loads(json.dumps(made.as_dict())) == {
         "id": 0,
         "hop": "lb",
@@ -38,7 +40,7 @@ def test_an_exchange_as_json() -> None:
         "response_bytes": 0,
         "truncated": False,
         "client_gone": False,
-        "retry_after": None,
+        "retry_after": 7,
         "breaker": "closed",
         "attempts": [
             {
