@@ -6,14 +6,14 @@ import hmac
 import ipaddress
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TOKEN_VARIABLE: Final = "BADGATEWAY_TOKEN"  # noqa: S105 - the name of the variable, not a token
 
 
@@ -46,7 +46,7 @@ def error_response(status: int, message: str, **more: object) -> web.Response:
     return web.json_response({"error": message, **more}, status=status)
 
 
-def guard(token: str, allowed_hosts: Sequence[str]) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def guard(token: str, allowed_hosts: Sequence[str]) -> Middleware:
     """Return a middleware that lets only the right requests through; ``GET /healthz`` needs no token."""
     expected = token.encode()
 

@@ -1,4 +1,4 @@
-"""The faults that are set on this instance: when they end, which of them act on a request, and the proof that they did."""
+"""The faults that are set on this instance: when they end, which act on a request, and the proof that they did."""
 
 from __future__ import annotations
 
@@ -259,6 +259,8 @@ class Book:
             replaces = isinstance(effect, Script | Break)
             if fault.kind.before_the_request != accepting:
                 continue
+            if isinstance(effect, Process) and fault.spec.when.at_once:
+                continue  # it acted when it was set
             if replaces and (plan.script is not None or plan.broken is not None):
                 continue
             if not fault.kind.applies(fault.spec, occasion) or not fault.schedule.decide(occasion):

@@ -40,16 +40,12 @@ Exit status: 0 stopped by SIGTERM or SIGINT; 2 wrong usage; 3 could not start, s
 """
 
 
-class _Address(click.ParamType):
-    name = "host:port"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        if isinstance(value, tuple):
-            return value
-        host, colon, port = str(value).rpartition(":")
-        if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65535:
-            self.fail(f"{value!r} is not like 127.0.0.1:9001", param, ctx)
-        return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
+def _address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
+    del ctx
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        raise click.BadParameter(f"{value!r} is not like 127.0.0.1:9001", param=param)
+    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
 
 
 def _list_faults(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -64,14 +60,16 @@ def _list_faults(ctx: click.Context, param: click.Parameter, value: bool) -> Non
 @click.option("--name", default="app-1", show_default=True, help="The instance's name.")
 @click.option(
     "--listen",
-    type=_Address(),
+    callback=_address,
+    metavar="HOST:PORT",
     default="127.0.0.1:9001",
     show_default=True,
     help="Where to serve; port 0 takes a free one.",
 )
 @click.option(
     "--admin",
-    type=_Address(),
+    callback=_address,
+    metavar="HOST:PORT",
     default="127.0.0.1:0",
     show_default=True,
     help="Where to serve the control API; the line on stdout says which port it got.",

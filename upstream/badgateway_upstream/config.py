@@ -48,7 +48,7 @@ class Admin(Strict):
     host: Host = "127.0.0.1"
     port: Port = 0
     token: Annotated[str, Field(min_length=8, max_length=1024)] | None = None
-    allowed_hosts: list[str] = []
+    allowed_hosts: list[str] = Field(default_factory=list)
 
 
 class InstanceConfig(Strict):
@@ -56,7 +56,8 @@ class InstanceConfig(Strict):
 
     `database`: a SQLite file, which instances may share; None: a private one. `backend`: relay to that URL instead of
     answering as the shop. `boot_delay`: wait so long before listening. `crash_after`: SIGKILL itself so long after
-    that. `default_fault_duration`: for faults that do not say how long (never longer than the next). `max_fault_duration`: longer ones are refused.
+    that. `default_fault_duration`: for faults that do not say how long (never longer than the
+    next). `max_fault_duration`: longer ones are refused.
     `files`: the folder that scripts may send files from. `drain`: how long SIGTERM waits for requests.
     """
 
@@ -67,7 +68,7 @@ class InstanceConfig(Strict):
     backend: Annotated[str, AfterValidator(_backend)] | None = None
     allow_public: bool = False
     files: FilePath | None = None
-    faults: Annotated[list[SerializeAsAny[FaultSpec]], Field(max_length=MOST_CONFIGURED)] = []
+    faults: Annotated[list[SerializeAsAny[FaultSpec]], Field(max_length=MOST_CONFIGURED)] = Field(default_factory=list)
     boot_delay: Duration = 0.0
     crash_after: PositiveDuration | None = None
     default_fault_duration: PositiveDuration = 60.0

@@ -37,10 +37,21 @@ class App(Protocol):
 class Service(Protocol):
     """What connections share."""
 
-    name: str
-    book: Book
-    app: App
-    process: ProcessControls
+    @property
+    def name(self) -> str:
+        """The instance's name."""
+
+    @property
+    def book(self) -> Book:
+        """The faults that are set."""
+
+    @property
+    def app(self) -> App:
+        """What answers."""
+
+    @property
+    def process(self) -> ProcessControls:
+        """What process faults act on."""
 
     def opened(self, connection: Connection) -> None:
         """A connection was accepted."""
@@ -78,9 +89,9 @@ class Connection(asyncio.Protocol):
         return self._task is None and not self._intake.ready and self._intake.between_requests
 
     @property
-    def busy(self) -> bool:
-        """Whether a request is being answered."""
-        return self._task is not None
+    def task(self) -> asyncio.Task[None] | None:
+        """The answering of the current request, if it takes time."""
+        return self._task
 
     # asyncio.Protocol
 
@@ -128,7 +139,7 @@ class Connection(asyncio.Protocol):
         self._intake.end()
         if self._ending:
             self._transport.close()
-        elif self._task is None:
+        elif self._task is None and not self._intake.ready:
             self._end()
         return True
 
@@ -295,12 +306,17 @@ class Connection(asyncio.Protocol):
             _LOG.debug("%s: %s", self.peer, error)
             self._task = None
             self._end()
+        except Exception:  # noqa: BLE001 - logged; a connection must not stay open unserved
+            _LOG.exception("while answering %s", self.peer)
+            self._task = None
+            self._end()
 
     def _finish(self, request: Request, exchange: Exchange, *, reusable: bool) -> None:
         exchange.duration = time.time() - exchange.started
         self._request = None
         request.body.discard()
-        if not reusable or not request.keep_alive or request.tunnel is not None or self._gone.is_set():
+        over = request.tunnel is not None or (self._gone.is_set() and not self._intake.ready)
+        if over or not reusable or not request.keep_alive:
             self._end()
 
     def _end(self) -> None:
@@ -308,12 +324,14 @@ class Connection(asyncio.Protocol):
         if self._ending:
             return
         self._ending = self._deaf = True
+        if self._request is not None:
+            self._request.body.discard()
         if self._gone.is_set():
             self._transport.close()
             return
         with contextlib.suppress(OSError):
             self._transport.write_eof()
-        self._transport.resume_reading()
+        self._flow()
         self._loop.call_later(_LINGER, self._transport.close)
 
     def _say_continue(self) -> None:

@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
@@ -47,21 +49,22 @@ class PortTakenError(Exception):
 class Instance:
     """An instance inside the running event loop. Its process faults hit the process it runs in."""
 
-    def __init__(self, config: InstanceConfig, events: EventWriter, token: str) -> None:
+    def __init__(self, config: InstanceConfig, emit: Callable[[dict[str, Any]], None], token: str) -> None:
         self.config = config
         self.name = config.name
-        self._events = events
+        self._emit = emit
         self._token = token
         self._clock = Clock()
         self._loop = asyncio.get_running_loop()
         limits = Limits(config.default_fault_duration, config.max_fault_duration, config.files)
-        self.book = Book(self.name, self._clock, limits, events.write, self._end_process_fault, records=config.records)
+        self.book = Book(self.name, self._clock, limits, emit, self._end_process_fault, records=config.records)
         self._listener = Listener(config.listen.host, config.listen.port, config.backlog, lambda: Connection(self))
         self.process = ThisProcess(self._listener, self._close_idle)
         self._store: Store | None = None
         self.app: App
         self._connections: set[Connection] = set()
         self._ring: deque[Exchange] = deque(maxlen=config.records)
+        self._all_closed = asyncio.Event()
         self._count = 0
         self._started = time.time()
         self._runner: web.AppRunner | None = None
@@ -94,7 +97,7 @@ class Instance:
 
     def ready(self) -> None:
         """Tell that it is ready, then set the configured faults."""
-        self._events.write(
+        self._emit(
             {
                 "event": "ready",
                 "name": self.name,
@@ -114,13 +117,16 @@ class Instance:
         if self._sweeping is not None:
             self._sweeping.cancel()
         self._close_idle()
-        deadline = self._loop.time() + drain
-        while any(connection.busy for connection in self._connections) and self._loop.time() < deadline:
-            await asyncio.sleep(0.01)
+        tasks = [connection.task for connection in self._connections if connection.task is not None]
+        if tasks and drain:
+            await asyncio.wait(tasks, timeout=drain)
         for connection in list(self._connections):
             connection.abort()
-        while self._connections:
-            await asyncio.sleep(0)
+        if self._connections:
+            self._all_closed.clear()
+            await self._all_closed.wait()
+        # What was being answered was cancelled with its connection; let that happen before the app is closed.
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
         if self._store is not None:
@@ -135,6 +141,8 @@ class Instance:
     def closed(self, connection: Connection) -> None:
         """See `connection.Service`."""
         self._connections.discard(connection)
+        if not self._connections:
+            self._all_closed.set()
 
     def began(self, request: Request, peer: str) -> Exchange:
         """See `connection.Service`."""
@@ -176,7 +184,7 @@ class Instance:
             "accepted": self._listener.accepted,
             "requests": self._count,
             "open": len(self._connections),
-            "busy": sum(connection.busy for connection in self._connections),
+            "busy": sum(connection.task is not None for connection in self._connections),
             "faults": len(self.book),
             "clock_offset": self._clock.offset,
         }
@@ -218,13 +226,13 @@ class Instance:
         """Close connections that have been idle for too long."""
         before = self._loop.time() - self.config.keep_alive
         for connection in list(self._connections):
-            if connection.last_active < before and not connection.busy:
+            if connection.last_active < before and connection.task is None:
                 connection.abort()
         self._sweeping = self._loop.call_later(min(_SWEEP, self.config.keep_alive), self._sweep)
 
 
 @contextlib.contextmanager
-def _port_taken(host: str, port: int) -> Any:
+def _port_taken(host: str, port: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -250,8 +258,6 @@ def run_instance(config: InstanceConfig, token_file: str | None = None) -> int:
 
 
 async def _main(config: InstanceConfig, token_file: str | None) -> int:
-    from pathlib import Path  # noqa: PLC0415
-
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -262,8 +268,7 @@ async def _main(config: InstanceConfig, token_file: str | None) -> int:
                 await stopping.wait()
                 return 0
     token, invented = find_token(config.admin.token, Path(token_file) if token_file else None)
-    events = EventWriter()
-    instance = Instance(config, events, token)
+    instance = Instance(config, EventWriter().write, token)
     await instance.start()
     if invented:
         print(f"{config.name}: control API token: {token}", file=sys.stderr)  # noqa: T201 - shown once

@@ -64,7 +64,7 @@ class FaultSpec(Strict):
 
 
 S = TypeVar("S", bound=FaultSpec)
-_S = TypeVar("_S", bound=FaultSpec, contravariant=True)
+S_contra = TypeVar("S_contra", bound=FaultSpec, contravariant=True)
 
 
 class Occurrence(Protocol):
@@ -106,10 +106,10 @@ class ProcessControls(Protocol):
         """Close kept-alive connections that have no request, so that callers must connect anew."""
 
 
-class Begin(Protocol[_S]):
+class Begin(Protocol[S_contra]):
     """Starts a process fault's effect, which lasts ``seconds`` unless it ends the process."""
 
-    def __call__(self, spec: _S, process: ProcessControls, seconds: float) -> None: ...
+    def __call__(self, spec: S_contra, process: ProcessControls, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Relay:
         if strike is not None:
             try:
                 strike()
-            except Exception:  # what an app's outermost handler does: log it, answer 500
+            except Exception:  # noqa: BLE001 - as an app's outermost handler: log it, answer 500
                 _LOG.exception("in %s", request.path, extra={"request_id": request.header("x-request-id")})
                 return self._own(500, "internal server error")
         try:

@@ -26,7 +26,7 @@ class BodyTooLargeError(Exception):
     """A body that somebody wanted to hold whole is larger than a mebibyte."""
 
 
-class BodyCutShortError(Exception):
+class BodyCutShortError(ConnectionError):
     """The client left before its whole body had arrived."""
 
 

@@ -7,13 +7,14 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from badgateway_upstream.answers import Answer, head
 from badgateway_upstream.requests import BodyTooLargeError, Request
 from badgateway_upstream.store import Store, as_json
 
 _LOG: Final = logging.getLogger("badgateway_upstream.shop")
+_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _JSON: Final = "application/json"
 _PIECE: Final = bytes(range(256)) * 256
 MOST_BYTES: Final = 1 << 36
@@ -46,7 +47,7 @@ class Shop:
         """Return the answer to ``request``. ``strike`` is called in the handler, and may raise: then it is a 500."""
         try:
             made = self._route(request, strike)
-        except Exception:  # the outermost handler of an app: whatever broke is logged and becomes a 500
+        except Exception:  # noqa: BLE001 - the outermost handler of an app: it logs whatever broke and answers 500
             return self._broken(request)
         return made if isinstance(made, Answer) else self._guarded(made, request)
 
@@ -57,7 +58,7 @@ class Shop:
             return self.problem(request, 413, "the body is larger than 1 MiB")
         except ConnectionError:
             raise
-        except Exception:  # see answer()
+        except Exception:  # noqa: BLE001 - see answer()
             return self._broken(request)
 
     def _broken(self, request: Request) -> Answer:
@@ -84,10 +85,7 @@ class Shop:
             _, _, rest = path.partition("/")
             collection, _, argument = rest.partition("/")
             numbered = self._numbered.get(collection)
-            if numbered is None or re.fullmatch(r"[0-9]{1,15}", argument) is None:
-                methods = {}
-            else:
-                methods = numbered
+            methods = numbered if numbered is not None and _NUMBER.fullmatch(argument) else {}
         if strike is not None:
             strike()
         if not methods:
@@ -196,5 +194,5 @@ async def _stream(count: int) -> AsyncIterator[bytes]:
         yield _PIECE[:rest]
 
 
-def _whole(value: object, most: int) -> bool:
+def _whole(value: object, most: int) -> TypeGuard[int]:
     return type(value) is int and 1 <= value <= most

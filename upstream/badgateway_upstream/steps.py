@@ -86,7 +86,7 @@ class _Word(Step):
     @classmethod
     def _from_word(cls, data: Any) -> Any:
         word = cls.__name__.lower()
-        return {} if data == word or data == {word: None} else data
+        return {} if data in (word, {word: None}) else data
 
     @model_serializer
     def _as_word(self) -> str:
@@ -130,10 +130,10 @@ class Respond(Step):
     @model_validator(mode="before")
     @classmethod
     def _from_word(cls, data: Any) -> Any:
-        return {} if data == "respond" or data == {"respond": None} else data
+        return {} if data in ("respond", {"respond": None}) else data
 
 
-_STEPS: Final[dict[object, type[Step]]] = {
+_STEPS: Final[dict[str, type[Step]]] = {
     "send": Send,
     "pause": Pause,
     "drip": Drip,
@@ -149,7 +149,9 @@ def _reachable(steps: list[Step]) -> list[Step]:
     for number, step in enumerate(steps[:-1]):
         if isinstance(step, Close | Reset):
             word = type(step).__name__.lower()
-            raise ValueError(f"step {number} ({word}) ends the connection; nothing can follow it")
+            raise ValueError(  # noqa: TRY004 - for pydantic, which lets a TypeError escape
+                f"step {number} ({word}) ends the connection; nothing can follow it"
+            )
     return steps
 
 

@@ -13,7 +13,7 @@ class BugError(Exception):
     """The exception that a request runs into."""
 
 
-class Exception_(FaultSpec):
+class UnhandledException(FaultSpec):
     """Attributes of `exception`."""
 
     kind: Literal["exception"] = "exception"
@@ -21,7 +21,7 @@ class Exception_(FaultSpec):
     """What the exception says in the log; clients never see it."""
 
 
-def _raise(spec: Exception_) -> None:
+def _raise(spec: UnhandledException) -> None:
     raise BugError(spec.message)
 
 
@@ -31,7 +31,7 @@ register(
         category="app",
         summary="Raises an exception in the app's handler: a 500, with the stack trace in the log only.",
         provokes=None,
-        attributes=Exception_,
+        attributes=UnhandledException,
         effect=Break(_raise),
     )
 )

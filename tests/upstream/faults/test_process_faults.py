@@ -1,0 +1,170 @@
+"""Process faults, in real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+from pathlib import Path
+import pytest
+
+from tests.support.instance import SpawnedInstance, spawned
+from tests.support.processes import until
+from tests.support.proofs import proves
+
+pytestmark = pytest.mark.slow
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists() and state_of(pid) != "Z"
+
+
+def child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+async def connect_error(app: SpawnedInstance, seconds: float) -> str | None:
+    """How connecting fails: a name from errno, "timeout", or None when it works."""
+    host, _, port = app.ready["listen"].rpartition(":")
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+        except TimeoutError:
+            return "timeout"
+        except OSError as error:
+            return errno.errorcode[error.errno or 0]
+    return None
+
+
+@proves("crash")
+async def test_crash_is_told_before_it_happens() -> None:
+    async with spawned() as app:
+        state = await app.fault("crash")
+        firing = await app.event()
+        assert await app.exited() == -signal.SIGKILL
+        assert firing["event"] == "firing"
+        assert firing["fault"] == state["id"]
+        assert firing["n"] == 1
+        assert await connect_error(app, 1) == "ECONNREFUSED"
+
+
+async def test_crash_by_a_request_breaks_its_connection() -> None:
+    async with spawned() as app:
+        await app.fault("crash", when={"path": "/orders*", "method": "POST"})
+        async with app.client() as client:
+            await client.get("/orders/1")
+            assert b"404" in await client.until(b"\n")
+            client.packets.clear()
+            await client.send(b"POST /orders HTTP/1.1\r\nHost: a\r\nX-Request-ID: r9\r\nContent-Length: 0\r\n\r\n")
+            assert await client.all() == b""
+        assert (await app.event())["request_id"] == "r9"
+        assert await app.exited() == -signal.SIGKILL
+
+
+@proves("exit")
+async def test_exit_has_its_status() -> None:
+    async with spawned() as app:
+        await app.fault("exit", status=42)
+        assert await app.exited() == 42
+
+
+@proves("freeze")
+async def test_freeze_stops_the_process_until_its_end() -> None:
+    async with spawned() as app:
+        await app.fault("freeze", for_="700ms")
+        assert (await app.event())["kind"] == "freeze"
+        await until(lambda: state_of(app.pid) == "T")
+        async with app.client() as client:
+            # The kernel still accepts for it.
+            await client.get()
+            await until(lambda: state_of(app.pid) != "T")
+            assert await client.answer()
+
+
+async def test_freeze_ended_by_somebody_else_leaves_no_waker() -> None:
+    async with spawned() as app:
+        await app.fault("freeze", for_="5m")
+        await until(lambda: state_of(app.pid) == "T")
+        waker = child_of(app.pid)
+        os.kill(app.pid, signal.SIGCONT)
+        async with app.client() as client:
+            await client.get()
+            assert await client.answer()
+        await until(lambda: not exists(waker))
+
+
+async def test_a_frozen_process_that_is_killed_leaves_no_waker() -> None:
+    async with spawned() as app:
+        await app.fault("freeze", for_="5m")
+        await until(lambda: state_of(app.pid) == "T")
+        waker = child_of(app.pid)
+        os.kill(app.pid, signal.SIGKILL)
+        assert await app.exited() == -signal.SIGKILL
+        await until(lambda: not exists(waker))
+
+
+@proves("stop_listening")
+async def test_stop_listening_refuses_and_ends() -> None:
+    async with spawned() as app:
+        async with app.client() as idle:
+            await idle.get()
+            assert await idle.answer()
+            state = await app.fault("stop_listening")
+            assert (await app.event())["fault"] == state["id"]
+            assert await idle.all() == b""
+        assert await connect_error(app, 1) == "ECONNREFUSED"
+        assert (await app.api("DELETE", f"/faults/{state['id']}"))[0] == 204
+        async with app.client() as client:
+            await client.get()
+            assert await client.answer()
+
+
+@proves("accept_queue_full")
+async def test_accept_queue_full_drops_syns_and_ends() -> None:
+    async with spawned() as app:
+        async with app.client() as kept:
+            await kept.get()
+            assert await kept.answer()
+            state = await app.fault("accept_queue_full", close_connections=False)
+            assert (await app.event())["kind"] == "accept_queue_full"
+            assert [await connect_error(app, 0.3) for _ in range(3)] == ["timeout"] * 3
+            # Connections that were accepted before go on.
+            await kept.get()
+            assert await kept.answer()
+        accepted = (await app.api("GET", "/state"))[1]["accepted"]
+        await app.api("DELETE", f"/faults/{state['id']}")
+        async with app.client() as client:
+            await client.get()
+            assert await client.answer()
+        # The connections that filled the queue were its own, and are not counted.
+        assert (await app.api("GET", "/state"))[1]["accepted"] == accepted + 1
+
+
+@proves("boot_slowly")
+async def test_boot_slowly_kills_and_boots_as_its_respawn_says() -> None:
+    async with spawned() as app:
+        await app.fault("boot_slowly")
+        assert await app.exited() == -signal.SIGKILL
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with spawned("--boot-delay", "400ms") as app:
+        assert loop.time() - began >= 0.4
+        assert app.ready["event"] == "ready"
+
+
+@proves("crash_loop")
+async def test_crash_loop_kills_and_dies_again_as_its_respawn_says() -> None:
+    async with spawned() as app:
+        await app.fault("crash_loop")
+        assert await app.exited() == -signal.SIGKILL
+    async with spawned("--crash-after", "100ms") as app:
+        assert app.ready["event"] == "ready"
+        assert await app.exited() == -signal.SIGKILL
