@@ -33,7 +33,9 @@ __all__ = [
     "ImmutableFieldError",
     "load_config",
     "merge_patch",
+    "parse_yaml",
     "public_view",
+    "read_yaml",
 ]
 
 IMMUTABLE: Final = ("name", "tier", "listen", "admin", "exit_with_stdin")

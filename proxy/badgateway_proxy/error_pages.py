@@ -173,11 +173,11 @@ def _advice(retry: str, failure: _Failure) -> str:
     advice = escape(retry)
     if failure.retry_after is not None:
         advice = f"In {math.ceil(failure.retry_after)} seconds (Retry-After). {advice}"
-    return f"{advice} <small>(this was {escape(failure.method[:20])})</small>"
+    return f"{advice} <small>This was a {escape(failure.method[:20])} request.</small>"
 
 
 def _chain(hop: str, tier: str) -> str:
-    """The way of a request as list items, this hop marked."""
+    """The way of a request as list items, this hop marked. A lone hop knows only its neighbours."""
     stations = [("client", "client"), *_CHAIN]
     if tier not in dict(_CHAIN):
         stations = [("client", "client"), (tier, hop), ("next", "next hop")]

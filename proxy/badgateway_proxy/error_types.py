@@ -88,6 +88,7 @@ class ErrorInfo:
 _UNSENT = "Yes, elsewhere or later: nothing was sent, so nothing can have been done twice."
 _UNKNOWN = "Only an idempotent request: the upstream may have acted on it before it failed."
 _SAME_ANSWER = "Seldom: the same request usually gets the same answer."
+_ELSEWHERE = "Perhaps on another endpoint; on this one it stays so until something is changed."
 _NO = "No: the outcome will be the same until something is changed."
 
 _ROWS: Final = (
@@ -182,21 +183,21 @@ _ROWS: Final = (
         ErrorType.TLS_PROTOCOL_ERROR, "2.3.13", 502, "upstream",
         "TLS with the next hop failed.",
         "TLS spoken to a plaintext port, or no protocol version or cipher in common.",
-        _NO, "connect-failure", breaker=True, generated_only=False,
+        _ELSEWHERE, "connect-failure", breaker=True, generated_only=False,
         envoy="UF", haproxy="SC", nginx="SSL_do_handshake() failed", cloudflare="525",
     ),
     ErrorInfo(
         ErrorType.TLS_CERTIFICATE_ERROR, "2.3.14", 502, "operator",
         "The next hop's certificate could not be verified.",
         "It expired, is for another name, or is signed by an authority that the hop does not trust.",
-        _NO, "connect-failure", breaker=True, generated_only=True,
+        _ELSEWHERE, "connect-failure", breaker=True, generated_only=True,
         envoy="UF", haproxy="SC", nginx="upstream SSL certificate verify error", cloudflare="526",
     ),
     ErrorInfo(
         ErrorType.TLS_ALERT_RECEIVED, "2.3.15", 502, "upstream",
         "The next hop answered with a TLS alert.",
         "It refused the handshake (no client certificate, unknown name), or speaks TLS where HTTP was sent.",
-        _NO, "connect-failure", breaker=True, generated_only=False, parameters=("alert-id", "alert-message"),
+        _ELSEWHERE, "connect-failure", breaker=True, generated_only=False, parameters=("alert-id", "alert-message"),
         envoy="UF", haproxy="SC", cloudflare="525",
     ),
     ErrorInfo(
