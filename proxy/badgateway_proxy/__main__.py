@@ -46,18 +46,16 @@ named, nothing was started), 3 a port is taken (it says by whom).
 """
 
 
-class _Address(click.ParamType[dict[str, Any]]):
-    """``HOST:PORT``, ``[IPV6]:PORT`` or ``:PORT``'s parts, for a section with host and port."""
-
-    name = "HOST:PORT"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, Any]:
-        """Return {"host", "port"}; ranges are checked with the rest of the configuration."""
-        host, colon, port = str(value).rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        if not colon or not host or not (port.isascii() and port.isdigit() and len(port) <= 9):
-            self.fail(f"{value!r} is no address; write it as 127.0.0.1:8081 (port 0 takes a free one)", param, ctx)
-        return {"host": host, "port": int(port)}
+def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> dict[str, Any] | None:
+    """The parts of ``HOST:PORT`` or ``[IPV6]:PORT``, as a section has them; ranges are checked with the rest."""
+    if value is None:
+        return None
+    host, colon, port = value.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not (port.isascii() and port.isdigit() and len(port) <= 9):
+        hint = f"{value!r} is no address; write it as 127.0.0.1:8081 (port 0 takes a free one)"
+        raise click.BadParameter(hint, ctx, param)
+    return {"host": host, "port": int(port)}
 
 
 @click.command(
@@ -68,9 +66,17 @@ class _Address(click.ParamType[dict[str, Any]]):
 @click.option("--name", metavar="NAME", help="What the hop calls itself in Via and Proxy-Status.")
 @click.option("--tier", metavar="TIER", help="Its place in the chain: cdn, lb or proxy.")
 @click.option(
-    "--listen", type=_Address(), help="Where clients connect; port 0 takes a free one.  [default: 127.0.0.1:8080]"
+    "--listen",
+    callback=_address,
+    metavar="HOST:PORT",
+    help="Where clients connect; port 0 takes a free one.  [default: 127.0.0.1:8080]",
 )
-@click.option("--admin", type=_Address(), help="Where the admin API listens.  [default: 127.0.0.1:0, a free port]")
+@click.option(
+    "--admin",
+    callback=_address,
+    metavar="HOST:PORT",
+    help="Where the admin API listens.  [default: 127.0.0.1:0, a free port]",
+)
 @click.option(
     "--upstream",
     "upstreams",
