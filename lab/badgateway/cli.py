@@ -158,13 +158,21 @@ def _report(error: Exception) -> int:
             click.echo(f"badgateway: {error}", err=True)
             return USAGE
         case EnvironmentProblem():
-            click.echo(f"badgateway: {error}", err=True)
+            click.echo(f"badgateway: {_without_traceback(str(error))}", err=True)
             return ENVIRONMENT
     if os.environ.get("BADGATEWAY_DEBUG"):
         raise error
     words = " ".join(f"{type(error).__name__}: {error}".split())
     click.echo(f"badgateway: unexpected {words}; run with BADGATEWAY_DEBUG=1 for the traceback", err=True)
     return ENVIRONMENT
+
+
+def _without_traceback(text: str) -> str:
+    """A child's last words may hold its traceback; a person gets what it ends with."""
+    before, mark, after = text.partition("Traceback (most recent call last)")
+    if not mark or os.environ.get("BADGATEWAY_DEBUG"):
+        return text
+    return f"{before.rstrip()} {after.rstrip().splitlines()[-1]} (BADGATEWAY_DEBUG=1 shows the traceback)"
 
 
 def _never_fail_to_encode(stream: Any) -> None:

@@ -18,6 +18,7 @@ from badgateway.exits import FAILED, HELD
 from badgateway.faultboard import FaultState
 from badgateway.forkserver import ForkServer
 from badgateway.lab import Lab
+from badgateway.screen import counted
 from badgateway.sending import Sent, send_through
 
 LB_DEADLINE: Final = 0.8
@@ -166,7 +167,7 @@ class Stage:
         """Check that every fault that was set really happened, and keep what proves it."""
         await self.lab.faults()  # takes in every firing told up to now
         for fault in self._faults:
-            self.check(f"{fault.kind} really happened", fault.fired > 0, f"{fault.fired} firings")
+            self.check(f"{fault.kind} really happened", fault.fired > 0, counted(fault.fired, "firing"))
             if fault.proof:
                 self.result.proofs.append(f"{fault.id} {fault.kind}: {fault.proof}")
 

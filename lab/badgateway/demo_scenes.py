@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from badgateway.demo import CDN_DEADLINE, LB_DEADLINE, OPEN_FOR, OPENS_AFTER, Scene, Stage
+from badgateway.screen import counted
 
 SCENES: Final[list[Scene]] = []
 """Filled by `@scene`, in the order of this file."""
@@ -73,7 +74,7 @@ async def hanging(stage: Stage) -> None:
     stage.decided(sent, 504, "lb", "http_response_timeout")
     stage.took(sent, LB_DEADLINE, LB_DEADLINE + SLACK)
     stage.relayed(sent, "cdn")
-    stage.check("the app did get the request", bool(sent.trace.app), f"{len(sent.trace.app)} requests")
+    stage.check("the app did get the request", bool(sent.trace.app), counted(len(sent.trace.app), "request"))
     await stage.lab.clear_faults()
 
 
@@ -87,7 +88,7 @@ async def frozen(stage: Stage) -> None:
     sent = await stage.request()
     stage.decided(sent, 504, "cdn", "http_response_timeout")
     stage.took(sent, CDN_DEADLINE, CDN_DEADLINE + SLACK)
-    stage.check("the app never saw it", not sent.trace.app, f"{len(sent.trace.app)} requests")
+    stage.check("the app never saw it", not sent.trace.app, counted(len(sent.trace.app), "request"))
     await stage.lab.clear_faults()
 
 
@@ -100,7 +101,7 @@ async def lb_killed(stage: Stage) -> None:
     await stage.fault("lb", "crash")
     sent = await stage.request()
     stage.decided(sent, 502, "cdn", "connection_refused")
-    stage.check("the app never saw it", not sent.trace.app, f"{len(sent.trace.app)} requests")
+    stage.check("the app never saw it", not sent.trace.app, counted(len(sent.trace.app), "request"))
     await stage.lab.clear_faults()
     await stage.lab.restart("lb")
 

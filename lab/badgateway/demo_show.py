@@ -99,7 +99,7 @@ class TerminalShow:
 
     def _exchange(self, sent: Sent, nodes: Sequence[Mapping[str, Any]]) -> None:
         row = picture.boxes(sent.trace, nodes, request=f"{sent.method} {sent.path}")
-        bars = waterfall.drawing(sent.trace, self._names)
+        bars = waterfall.drawing(sent.trace, self._names, width=waterfall.fitting(self._screen.width))
         self._screen.print(_inset(Group(picture.drawing(row), bars)))
 
     def closing(self, results: Sequence[Result], elapsed: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -53,8 +54,8 @@ def _exchange(data: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _breaker(data: Mapping[str, Any]) -> tuple[str, str]:
-    state = str(data.get("state", data.get("to", "changed"))).replace("_", "-")
-    return f"breaker {state}", "magenta"
+    why = str(data.get("why", "")).replace("_", " ")
+    return f"breaker {data.get('from')} → {data.get('to')} ({why})".replace("half_open", "half-open"), "magenta"
 
 
 def _firing(data: Mapping[str, Any]) -> tuple[str, str]:
@@ -62,15 +63,16 @@ def _firing(data: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _process(data: Mapping[str, Any]) -> tuple[str, str]:
-    end = data.get("exit")
-    words = f"process {data.get('pid')} {data.get('state')}"
+    end, pid = data.get("exit"), data.get("pid")
+    words = f"process {pid} {data.get('state')}" if pid else f"process {data.get('state')}"
     if isinstance(end, Mapping):
-        words += f", by signal {end['signal']}" if end.get("signal") else f", with status {end.get('status')}"
+        number = end.get("signal")
+        words += f", killed by {signal.Signals(number).name}" if number else f", status {end.get('status')}"
     return words, "magenta"
 
 
 def _fault(data: Mapping[str, Any]) -> tuple[str, str]:
-    return f"fault {data.get('id', '')} {data.get('kind', '')} {data.get('change', data.get('action', ''))}", "yellow"
+    return f"fault {data.get('id')} ({data.get('kind')}) {data.get('what')}", "yellow"
 
 
 _SAY: Mapping[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {

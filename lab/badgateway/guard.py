@@ -10,9 +10,10 @@ import hmac
 import ipaddress
 import logging
 import os
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from badgateway.errors import EnvironmentProblem, InvalidRequest
 from badgateway.problems import InvalidInput
@@ -20,7 +21,6 @@ from badgateway.problems import InvalidInput
 MAX_BODY = 1024 * 1024
 """Bytes of a request body."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = logging.getLogger("badgateway.control")
 
 
@@ -32,7 +32,7 @@ class ApiError(Exception):
         self.status = status
 
 
-def errors_as_json() -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def errors_as_json() -> Middleware:
     """Middleware: whatever a handler raises becomes `{"error": …}` with a fitting status."""
 
     @web.middleware
@@ -78,9 +78,7 @@ def answer(status: int, message: str) -> web.Response:
     return web.json_response({"error": message}, status=status)
 
 
-def admission(
-    token: str, allowed_hosts: Collection[str], *, open_paths: Collection[str]
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def admission(token: str, allowed_hosts: Collection[str], *, open_paths: Collection[str]) -> Middleware:
     """Middleware: refuse a foreign Host or Origin (403), and a missing or wrong token (401) but for `open_paths`."""
 
     @web.middleware

@@ -181,8 +181,8 @@ def drawing(row: Sequence[Box]) -> RenderableType:
     cells: list[RenderableType] = []
     for index, box in enumerate(row):
         if index:
-            grid.add_column(vertical="middle", justify="center", width=4)
-            cells.append(Text("──▶" if box.reached else "─ ✗", style="dim" if box.reached else "red"))
+            grid.add_column(vertical="middle", width=3)
+            cells.append(Text("─▶ " if box.reached else "─✗ ", style="dim" if box.reached else "red"))
         grid.add_column(vertical="middle")
         cells.append(_panel(box))
     grid.add_row(*cells)
@@ -193,7 +193,7 @@ def _panel(box: Box) -> RenderableType:
     style = status_style(box.status) if box.decided or box.tier == "client" else "dim"
     if box.broken and not box.decided:
         style = "red"
-    body = Text("\n").join(Text(text, style=_line_style(text, box)) for text in box.lines)
+    body = Text("\n", overflow="fold").join(Text(text, style=_line_style(text, box)) for text in box.lines)
     return Panel(
         body,
         title=Text(TIERS.get(box.tier, box.name) if box.tier != "app" else "app", style="bold"),

@@ -15,7 +15,7 @@ from rich.text import Text
 from badgateway import waterfall
 from badgateway.results import Outcome, ScenarioResult, StepResult
 from badgateway.scenario import Scenario
-from badgateway.screen import seconds
+from badgateway.screen import counted, seconds
 from badgateway.sending import outcome
 
 WORDS: Final[dict[Outcome, str]] = {
@@ -144,5 +144,4 @@ def summary(results: Sequence[ScenarioResult], elapsed: float) -> str:
     """The last line: `17 scenarios: 16 held, 1 failed, in 21.3 s`."""
     counts = Counter(result.outcome for result in results)
     parts = [f"{counts[kind]} {WORDS[kind].lower()}" for kind in WORDS if counts[kind]]
-    noun = "scenario" if len(results) == 1 else "scenarios"
-    return f"{len(results)} {noun}: {', '.join(parts) or 'nothing run'}, in {elapsed:.1f} s"
+    return f"{counted(len(results), 'scenario')}: {', '.join(parts) or 'nothing run'}, in {elapsed:.1f} s"

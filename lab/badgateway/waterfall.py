@@ -59,13 +59,27 @@ def rows(trace: TraceLike, names: Mapping[str, str]) -> list[Row]:
 
     Args:
         trace: the request's way through the chain.
-        names: what listens where, `{"127.0.0.1:9001": "app-1"}`; an unknown address is shown as it is.
+        names: what listens where, `{"127.0.0.1:9001": "app-1"}`; what is not in it is worked out from the trace.
     """
     if not trace.hops:
         return []
+    names = {**_names_in(trace), **names}
     zero = min(float(record["started"]) for record in trace.hops)
     drawn = [row for record in trace.hops for row in _hop_rows(record, zero, names)]
     return [*drawn, *(_app_row(record, zero) for record in trace.app)]
+
+
+def _names_in(trace: TraceLike) -> dict[str, str]:
+    """What the trace itself tells of who listens where: a hop's endpoint is the next hop, the last one's the app."""
+    names = {
+        str(attempt["endpoint"]): str(inner["hop"])
+        for outer, inner in pairwise(trace.hops)
+        for attempt in outer.get("attempts") or ()
+    }
+    last = list(trace.hops[-1].get("attempts") or [])
+    if len(trace.app) == len(last) == 1:
+        names[str(last[0]["endpoint"])] = str(trace.app[0].get("instance", "app"))
+    return names
 
 
 def _hop_rows(record: Mapping[str, Any], zero: float, names: Mapping[str, str]) -> Iterator[Row]:
@@ -97,7 +111,7 @@ def _attempt_outcome(attempt: Mapping[str, Any], length: float) -> str:
         return f"broken off in {attempt.get('phase')}, {seconds(length)}"
     if attempt.get("error"):
         return f"{words} in {attempt.get('phase')}, {seconds(length)}"
-    return f"{words}, {seconds(length)}{', connection reused' if attempt.get('reused') else ''}"
+    return f"{words}, {seconds(length)}{', reused' if attempt.get('reused') else ''}"
 
 
 def _outcome(record: Mapping[str, Any]) -> str:
@@ -183,6 +197,11 @@ def drawing(trace: TraceLike, names: Mapping[str, str], *, width: int = WIDTH) -
     if more > 0:
         grid.add_row("", Text(f"… and {more} more attempts", style="dim"), "")
     return grid
+
+
+def fitting(columns: int) -> int:
+    """How wide the bars may be on a screen of so many columns, and still leave room for words."""
+    return max(16, min(WIDTH, columns - 60))
 
 
 def legend() -> RenderableType:
