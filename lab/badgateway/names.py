@@ -108,8 +108,8 @@ def _in_expression(at: Where, text: object) -> Iterator[Finding]:
         named = [f for measure in measures(parse_expression(text)) for f in measure.filters]
     except ExpressionError:
         return  # told where the model is built
+    kinds = {"decided_by": ("tier", (*TIERS, "none")), "error": ("error type", (*ERRORS, "none"))}
     for chosen in named:
-        known = {"decided_by": (*TIERS, "none"), "error": (*ERRORS, "none")}.get(chosen.key)
+        what, known = kinds.get(chosen.key, ("", ()))
         if known and chosen.value not in known:
-            hint = did_you_mean(chosen.value, known)
-            yield Finding(at, f"{chosen.key}={chosen.value}: no such {chosen.key.replace('_by', '')}", hint)
+            yield Finding(at, f"{chosen}: there is no such {what}", did_you_mean(chosen.value, known))

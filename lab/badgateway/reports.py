@@ -10,7 +10,8 @@ The JSON report is an object; `format` grows when a key changes its meaning or g
          "checks": [{"name": "status", "expected": "502", "measured": "502", "held": true}],
          "answer": {…} | null, "trace": {…} | null}],
        "expectations": [{"index": 0, "line": 20, "window": "6s..12s", "requests": 300, "check": {…}}],
-       "faults": [{"id": "f-1", "target": "app", "kind": "crash", "line": 11, "fired": 1, "may_not_fire": false, "held": true}],
+       "faults": [{"id": "f-1", "target": "app", "kind": "crash", "line": 11, "fired": 1, "may_not_fire": false,
+         "held": true}],
        "traffic": {"requests": 1000, "statuses": {"200": 700, "504": 300}, "latency": {"p50": s, …}} | null}]}
 
 All times are seconds.
@@ -131,13 +132,13 @@ def junit_report(results: Sequence[ScenarioResult]) -> str:
 
     A failed expectation is a `failure`; a scenario that the chain refused or the environment prevented, an `error`.
     """
-    root = ET.Element("testsuites", name="badgateway", **_counts(results))
+    root = ET.Element("testsuites", {"name": "badgateway", **_counts(results)})
     ordered = sorted(results, key=lambda result: result.scenario.code)
     for code, group in groupby(ordered, key=lambda result: result.scenario.code):
         members = list(group)
         began = [result.started for result in members if result.started]
         stamp = datetime.fromtimestamp(min(began), UTC).strftime("%Y-%m-%dT%H:%M:%S") if began else ""
-        suite = ET.SubElement(root, "testsuite", name=str(code), timestamp=stamp, **_counts(members))
+        suite = ET.SubElement(root, "testsuite", {"name": str(code), "timestamp": stamp, **_counts(members)})
         for result in members:
             suite.append(_case(result))
     ET.indent(root)

@@ -28,6 +28,25 @@ def _path(value: str) -> str:
     return value
 
 
+def _headers(value: dict[str, str]) -> dict[str, str]:
+    odd = [
+        n for n, text in value.items() if not _TOKEN.fullmatch(n) or not all(c == "\t" or c.isprintable() for c in text)
+    ]
+    if odd:
+        raise refusal([Finding((name,), "is no header that can be sent", key=True) for name in odd])
+    return value
+
+
+def _patience(seconds: float) -> float:
+    if seconds <= 0:
+        raise ValueError("must be longer than 0s")
+    return seconds
+
+
+Headers = Annotated[dict[str, str], AfterValidator(_headers)]
+Patience = Annotated[Duration, AfterValidator(_patience)]
+"""How long a client waits, in seconds; longer than none at all."""
+
 Method = Annotated[str, AfterValidator(_method)]
 RequestPath = Annotated[str, AfterValidator(_path)]
 
@@ -37,13 +56,13 @@ class Request(Strict):
 
     method: Method = "GET"
     path: RequestPath = "/"
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)
     body: str | None = None
     json_body: JsonValue = Field(default=None, alias="json")
     """Sent as the body, as application/json."""
     to: str = "cdn"
     """Where the request enters: cdn, lb, or an instance such as app-1."""
-    timeout: Duration = 15.0
+    timeout: Patience = 15.0
     """The client's own patience."""
     times: int = Field(default=1, ge=1, le=10_000)
     concurrency: int = Field(default=1, ge=1, le=1_000)
@@ -62,9 +81,6 @@ class Request(Strict):
     def _sendable(self) -> Request:
         if self.body is not None and self.json_body is not None:
             raise ValueError("has both body and json; one request has one body")
-        for name, text in self.headers.items():
-            if not _TOKEN.fullmatch(name) or not all(c == "\t" or c.isprintable() for c in text):
-                raise refusal([Finding(("headers", name), "is no header that can be sent", key=True)])
         return self
 
     def __str__(self) -> str:

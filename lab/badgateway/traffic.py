@@ -11,7 +11,7 @@ from pydantic import Field, PlainValidator, WithJsonSchema, field_validator, mod
 from badgateway.expectation import Strict, That
 from badgateway.patterns import Span, TimeSpan
 from badgateway.problems import as_text
-from badgateway.request import Method, RequestPath
+from badgateway.request import Headers, Method, Patience, RequestPath
 from badgateway_proxy import Duration
 
 MAX_RATE = 2_000.0
@@ -65,10 +65,10 @@ class Traffic(Strict):
     """Of the Poisson arrivals: the same seed sends at the same times."""
     method: Method = "GET"
     path: RequestPath = "/"
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)
     body: str | None = None
     to: str = "cdn"
-    timeout: Duration = 15.0
+    timeout: Patience = 15.0
     in_flight: int = Field(default=2_000, ge=1, le=10_000)
     """Requests under way at once; what would be one more is not sent, and counted as failure=overflow."""
 

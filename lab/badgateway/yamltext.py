@@ -218,7 +218,11 @@ class _Composer:
         return str(event.value)
 
     def _scalar(self, event: events.ScalarEvent) -> object:
-        text = str(event.value)
+        try:
+            # JSON writes what is beyond U+FFFF as two escapes, which ruamel leaves apart
+            text = str(event.value).encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise self._refusal(event, "holds half of a surrogate pair, which is no character") from error
         plain = bool(event.implicit[0]) and event.style in {None, ""}
         if not plain:
             return text
