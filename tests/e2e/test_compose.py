@@ -1,0 +1,389 @@
+"""docker-compose.yml and Dockerfile say what the code says; with BADGATEWAY_DOCKER=1 they are run for real."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+from badgateway.chain import HOP_DEFAULTS
+from badgateway.commands import up
+from badgateway.ports import Ports
+from badgateway_proxy import HopConfig, decided_by, parse_proxy_status
+from badgateway_proxy.__main__ import main as hop_command
+from badgateway_upstream.cli import main as instance_command
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+PORTS = Ports()
+PUBLISHED = {
+    "cdn": PORTS.cdn,
+    "lb": PORTS.lb,
+    "app-1": PORTS.app,
+    "app-2": PORTS.app + 1,
+    "lab": PORTS.control,
+}
+TOKEN_FILE = "/run/badgateway/token"
+
+
+def read_compose() -> dict[str, Any]:
+    document: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "docker-compose.yml")
+    return document
+
+
+COMPOSE = read_compose()
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+
+def arguments(name: str, module: str) -> list[str]:
+    command = SERVICES[name]["command"]
+    assert command[:3] == ["python", "-m", module]
+    return list(command[3:])
+
+
+def parsed(command: click.Command, words: list[str]) -> dict[str, Any]:
+    """What the real command line makes of these words; it refuses what it does not know."""
+    return dict(command.make_context("compose", list(words)).params)
+
+
+def lab_options() -> dict[str, Any]:
+    shell, flag, script = SERVICES["lab"]["command"]
+    assert (shell, flag) == ("sh", "-c")
+    before, _, options = script.partition(" exec badgateway up ")
+    assert before == f'BADGATEWAY_TOKEN="$$(cat {TOKEN_FILE})"'  # $$: Compose's way to write a $
+    return parsed(up.command, shlex.split(options))
+
+
+def test_the_chain_is_there_whole() -> None:
+    assert list(SERVICES) == list(PUBLISHED)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_ports_are_the_contract_s_and_on_loopback_only(name: str) -> None:
+    assert SERVICES[name]["ports"] == [f"127.0.0.1:{PUBLISHED[name]}:{PUBLISHED[name]}"]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_service_is_the_one_image_with_the_base_image_as_argument(name: str) -> None:
+    service = SERVICES[name]
+    assert service["image"] == "badgateway"
+    assert service["build"]["context"] == "."
+    assert service["build"]["args"] == {"BASE_IMAGE": "${BASE_IMAGE:-python:3.13-slim}"}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_no_service_has_more_rights_than_it_needs(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] is True
+    assert service["init"] is True
+    assert service["restart"] == "no"
+    assert not {"privileged", "network_mode", "pid", "user", "cap_add", "devices"} & set(service)
+
+
+@pytest.mark.parametrize("name", ["cdn", "lb"])
+def test_hops_are_configured_as_in_badgateway_up(name: str) -> None:
+    words = arguments(name, "badgateway_proxy")
+    done = CliRunner().invoke(hop_command, [*words, "--check"])
+    assert done.exit_code == 0, done.output
+    config = json.loads(done.stdout)
+    upstreams = {"cdn": [f"http://lb:{PORTS.lb}"], "lb": [f"http://app-{n}:{PORTS.app + n - 1}" for n in (1, 2)]}
+    assert config["upstreams"] == upstreams[name]
+    assert config["listen"] == {"host": "0.0.0.0", "port": PUBLISHED[name]}  # published on loopback only
+    assert config["admin"]["host"] == "0.0.0.0"
+    assert config["admin"]["allowed_hosts"] == [name]
+    assert config["admin"]["token_file"] == TOKEN_FILE
+    expected = HopConfig.model_validate(
+        {**HOP_DEFAULTS[name], "name": name, "tier": name, "upstreams": upstreams[name]}
+    ).model_dump(mode="json")
+    for wired in ("listen", "admin", "upstreams"):
+        del expected[wired]
+    assert {key: config[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("name", ["app-1", "app-2"])
+def test_instances_share_the_shop_and_the_token(name: str) -> None:
+    options = parsed(instance_command, arguments(name, "badgateway_upstream"))
+    assert options["name"] == name
+    assert options["listen"] == ("0.0.0.0", PUBLISHED[name])
+    assert options["admin_host"] == (name,)
+    assert options["token_file"] == TOKEN_FILE
+    assert options["database"] == "/var/lib/badgateway/shop.sqlite3"
+
+
+def test_the_lab_attaches_to_every_other_service() -> None:
+    options = lab_options()
+    others = [name for name in SERVICES if name != "lab"]
+    assert options["attach"] == tuple(f"{name}=http://{name}:{admin_port(name)}" for name in others)
+    assert (options["control_host"], options["control_port"]) == ("0.0.0.0", PORTS.control)
+    assert options["hosts"] == ("lab",)
+    assert list(SERVICES["lab"]["depends_on"]) == others
+
+
+def admin_port(name: str) -> int:
+    if name == "lab":
+        return int(lab_options()["control_port"])
+    if name.startswith("app-"):
+        return int(parsed(instance_command, arguments(name, "badgateway_upstream"))["admin"][1])
+    return int(parsed(hop_command, arguments(name, "badgateway_proxy"))["admin"]["port"])
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_health_is_asked_at_the_admin_port(name: str) -> None:
+    check = SERVICES[name]["healthcheck"]
+    kind, program, flag, code = check["test"]
+    assert (kind, program, flag) == ("CMD", "python", "-c")
+    assert f"('127.0.0.1', {admin_port(name)}, timeout=2)" in code
+    assert "'/healthz'" in code
+    assert check["retries"] > 1
+
+
+@pytest.fixture
+def answering() -> Iterator[tuple[ThreadingHTTPServer, list[int]]]:
+    """A server on loopback that answers with the status in the list."""
+    status = [200]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status[0] if self.path == "/healthz" else 404)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server, status
+        server.shutdown()
+        thread.join()
+
+
+def test_the_health_check_tells_well_from_ill(answering: tuple[ThreadingHTTPServer, list[int]]) -> None:
+    server, status = answering
+    code = SERVICES["cdn"]["healthcheck"]["test"][3].replace(str(admin_port("cdn")), str(server.server_port))
+    for answer, well in ((200, True), (503, False)):
+        status[0] = answer
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=10, check=False)
+        assert (done.returncode == 0) is well
+    server.socket.close()
+    refused = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=10, check=False)
+    assert refused.returncode != 0
+
+
+def test_volumes_are_where_the_user_may_write() -> None:
+    mounted = {volume.partition(":")[2] for service in SERVICES.values() for volume in service["volumes"]}
+    made = re.search(r"install -d -o badgateway -g badgateway -m 0700 ([^\n\\]+)", DOCKERFILE)
+    assert made is not None
+    assert set(made[1].split()) == mounted
+    assert {volume.partition(":")[0] for volume in SERVICES["lab"]["volumes"]} == set(COMPOSE["volumes"])
+
+
+def test_the_image_runs_as_an_ordinary_user_on_a_base_of_one_s_choice() -> None:
+    instructions = re.findall(r"^([A-Z]+) (.*)$", DOCKERFILE, re.MULTILINE)
+    assert instructions[0] == ("ARG", "BASE_IMAGE=python:3.13-slim")
+    assert {value.split()[0] for word, value in instructions if word == "FROM"} == {"${BASE_IMAGE}"}
+    assert [value for word, value in instructions if word == "USER"] == ["badgateway"]
+
+
+def test_the_legacy_builder_can_build_it() -> None:
+    assert not re.search(r"--mount|--chmod|--link|^# *syntax|<<", DOCKERFILE, re.MULTILINE)
+
+
+def test_the_image_installs_what_is_pinned_with_its_hashes() -> None:
+    installs = re.findall(r"pip install ([^\n]+?)(?: \\)?$", DOCKERFILE, re.MULTILINE)
+    assert len(installs) == 3
+    for options in installs:
+        assert "--require-hashes" in options or "--no-deps --no-index" in options
+
+
+def test_everything_that_builds_the_wheel_is_in_the_image_s_list() -> None:
+    listed = re.search(r"\^\(([a-z|-]+)\)==", DOCKERFILE)
+    assert listed is not None
+    assert needs("hatchling") <= set(listed[1].split("|"))
+
+
+def needs(name: str) -> set[str]:
+    """The distribution and all that it depends on here."""
+    found = {name}
+    for requirement in metadata.requires(name) or ():
+        words, _, marker = requirement.partition(";")
+        if "extra" not in marker and "python_version" not in marker:
+            found |= needs(re.split(r"[^A-Za-z0-9._-]", words.strip())[0].lower())
+    return found
+
+
+def test_what_the_image_copies_is_let_through() -> None:
+    let_through = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[:1] == "!"
+    }
+    copied = {
+        source
+        for words in re.findall(r"^COPY (?!--from)(.*)$", DOCKERFILE, re.MULTILINE)
+        for source in words.split()[:-1]
+    }
+    assert copied == let_through
+    assert all((ROOT / source).exists() for source in copied)
+
+
+# -- for real ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client got: the status, which hop made the response (app: none), and Retry-After."""
+
+    status: int
+    decided_by: str
+    retry_after: str | None = None
+
+
+class Composed:
+    """The chain under docker-compose, as a project of its own."""
+
+    def __init__(self, compose: list[str]) -> None:
+        self._compose = [*compose, "--project-name", "badgateway-test"]
+        self.network = "badgateway-test_default"
+
+    def run(self, *words: str) -> str:
+        """A compose command's output. Raises CalledProcessError."""
+        done = subprocess.run(
+            [*self._compose, *words], cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        return done.stdout
+
+    def docker(self, *words: str) -> str:
+        """A docker command's output."""
+        done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout.strip()
+
+    def container(self, service: str) -> str:
+        """A service's container id."""
+        return self.run("ps", "-a", "-q", service).strip() if self._is_v2() else self.run("ps", "-q", service).strip()
+
+    def _is_v2(self) -> bool:
+        return self._compose[0] == "docker"
+
+    def health(self, service: str) -> str:
+        """What the health check says: starting, healthy, unhealthy."""
+        return self.docker("inspect", "--format", "{{.State.Health.Status}}", self.container(service))
+
+    def control(self, method: str, path: str, body: Mapping[str, object] | None = None) -> int:
+        """A request to the control API, as the host sees it; returns the status."""
+        token = self.run("exec", "-T", "lab", "cat", TOKEN_FILE).strip()
+        connection = http.client.HTTPConnection("127.0.0.1", PORTS.control, timeout=20)
+        try:
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            connection.request(method, path, body=json.dumps(body or {}), headers=headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def reset(self) -> None:
+        """Faults, breakers and records back to the start, as soon as every process is there to be told."""
+        deadline = time.monotonic() + 30
+        while (status := self.control("POST", "/api/reset")) != 200:
+            assert time.monotonic() < deadline, f"reset still answers {status}"
+            threading.Event().wait(0.1)
+
+
+def ask(port: int = PORTS.cdn) -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", "/products")
+        response = connection.getresponse()
+        response.read()
+        deciding = decided_by(parse_proxy_status(response.headers.get("Proxy-Status", "")))
+        name = "app" if deciding is None else deciding.name
+        return Answer(response.status, name, response.headers.get("Retry-After"))
+    finally:
+        connection.close()
+
+
+def eventually(status: int, within: float = 30.0) -> Answer:
+    """Ask until the answer has this status: containers take their time to be seen gone, or back."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            answer = ask()
+        except OSError as error:
+            answer = Answer(0, str(error))
+        if answer.status == status:
+            return answer
+        assert time.monotonic() < deadline, f"still {answer} after {within} s"
+        threading.Event().wait(0.1)
+
+
+@pytest.fixture(scope="module")
+def composed() -> Iterator[Composed]:
+    if os.environ.get("BADGATEWAY_DOCKER") != "1":
+        pytest.skip("set BADGATEWAY_DOCKER=1 where docker runs and ports 8080, 8081, 8500, 9001, 9002 are free")
+    compose = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
+    composed = Composed(compose)
+    try:
+        composed.run("build")
+        composed.run("up", "-d")
+        yield composed
+    finally:
+        composed.run("down", "--volumes", "--timeout", "5")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_containers_die_and_freeze_and_are_cut_off(composed: Composed) -> None:
+    assert eventually(200).decided_by == "app"
+
+    killed = [composed.container(name) for name in ("app-1", "app-2")]
+    composed.docker("kill", *killed)
+    assert eventually(502).decided_by == "lb"
+    opened = eventually(503)
+    assert (opened.decided_by, opened.retry_after is not None) == ("lb", True)
+    assert composed.health("lb") == composed.health("cdn") == "healthy"  # a dead upstream is no illness of theirs
+    composed.docker("start", *killed)
+    composed.reset()
+    eventually(200)
+
+    composed.docker("pause", composed.container("lb"))
+    assert eventually(504).decided_by == "cdn"
+    composed.docker("unpause", composed.container("lb"))
+    eventually(200)
+
+    for name in ("app-1", "app-2"):
+        composed.docker("network", "disconnect", composed.network, composed.container(name))
+    assert eventually(504).decided_by == "lb"  # over a kept connection into nowhere; a new one finds no such name
+    for name in ("app-1", "app-2"):
+        composed.docker("network", "connect", "--alias", name, composed.network, composed.container(name))
+    composed.reset()
+    eventually(200)
+
+    garbage = {"target": "app", "kind": "garbage", "for": "60s"}
+    assert composed.control("POST", "/api/faults", garbage) in (200, 201)
+    assert eventually(502).decided_by == "lb"
+    assert composed.health("app-1") == "healthy"  # a fault is no illness either
+    composed.reset()
+    eventually(200)
+
+    composed.docker("kill", composed.container("lb"))
+    assert eventually(502).decided_by == "cdn"
+    composed.run("up", "-d", "lb")
+    eventually(200)
