@@ -5,6 +5,7 @@ comes out as the `HopError` that the pool or the connection classified, its phas
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from badgateway_proxy.balancer import Endpoint
@@ -59,6 +60,7 @@ class Attempt:
         "_deadlines",
         "_loop",
         "_mark",
+        "_opened",
         "_pool",
         "_sender",
         "_whole",
@@ -80,30 +82,34 @@ class Attempt:
         self._pool = pool
         self._deadlines = deadlines
         self._whole = whole
-        self._mark = loop.time()
+        self._mark = time.monotonic()
         self._sender: asyncio.Task[None] | None = None
-        self.connection: UpstreamConnection | None = None
+        self._opened = False
+        self.connection: UpstreamConnection
         self.endpoint = endpoint
         self.record = record
 
-    async def open(self) -> UpstreamConnection:
-        """Take an idle connection or open one.
+    def reuse(self) -> bool:
+        """Take an idle connection, if there is one."""
+        connection = self._pool.idle_connection(self.endpoint, self._mark)
+        if connection is None:
+            return False
+        self.connection, self._opened = connection, True
+        self.record.reused = True
+        self.record.local = connection.local
+        return True
+
+    async def connect(self) -> None:
+        """Open a connection.
 
         Raises:
             HopError: see `Pool.connect`.
         """
-        record = self.record
-        record.phase = Phase.CONNECT
-        connection = self._pool.idle_connection(self.endpoint, self._mark)
-        if connection is None:
-            deadline = min(self._mark + self._deadlines.connect, self._whole)
-            connection = await self._pool.connect(self.endpoint, deadline)
-            record.connect = self._lap()
-        else:
-            record.reused = True
-        record.local = connection.local
-        self.connection = connection
-        return connection
+        deadline = min(self._mark + self._deadlines.connect, self._whole)
+        self.connection = connection = await self._pool.connect(self.endpoint, deadline)
+        self._opened = True
+        self.record.connect = self._lap()
+        self.record.local = connection.local
 
     def send(self, head: bytes, body: RequestBody, method: str, ask_for_body: Callable[[], None]) -> None:
         """Send the request: at once if its body is at hand, else while waiting for the response.
@@ -115,7 +121,6 @@ class Attempt:
             ask_for_body: writes `100 Continue` to a client that waits for it.
         """
         connection = self.connection
-        assert connection is not None
         record = self.record
         if body.small is not None:
             connection.send_head(head + body.small, method)
@@ -139,7 +144,7 @@ class Attempt:
                 if not data:
                     break
                 if not connection.head_done:
-                    late = self._loop.time() + self._deadlines.send
+                    late = time.monotonic() + self._deadlines.send
                     self._limit(connection, late, ErrorType.CONNECTION_WRITE_TIMEOUT, self._deadlines.stuck)
                 await connection.send_body(b"%x\r\n%b\r\n" % (len(data), data) if body.chunked else data)
             if body.chunked:
@@ -174,9 +179,11 @@ class Attempt:
             HopError: what came instead.
         """
         connection = self.connection
-        assert connection is not None
         while True:
-            head = await connection.next_head()
+            head = connection.next_head()
+            if head is None:
+                await connection.changed()
+                continue
             if head.status >= 200:
                 break
             if head.status == _SWITCHING_PROTOCOLS:
@@ -202,14 +209,13 @@ class Attempt:
             HopError: why it will never be complete.
         """
         connection = self.connection
-        assert connection is not None
         deadlines = self._deadlines
-        late = self._loop.time() + deadlines.between_bytes
+        late = time.monotonic() + deadlines.between_bytes
         self._limit(connection, late, ErrorType.CONNECTION_READ_TIMEOUT, deadlines.silent)
         return await connection.read()
 
     def _lap(self) -> float:
-        now = self._loop.time()
+        now = time.monotonic()
         mark, self._mark = self._mark, now
         return now - mark
 
@@ -231,16 +237,19 @@ class Attempt:
             case _:
                 record.receive = took
 
+    def cancel(self) -> None:
+        """Give up on the attempt at once: what the endpoint still sends is of no use to anybody."""
+        if self._opened:
+            self.connection.close()
+
     def finish(self) -> None:
         """End the attempt, whatever became of it: stop sending, keep the connection or close it."""
-        connection = self.connection
-        if self.record.phase is Phase.RECEIVE and self.record.error is None:
-            self.record.receive = self._lap()
-        sender = self._sender
+        if not self._opened:
+            return
+        connection, record, sender = self.connection, self.record, self._sender
+        if record.phase is Phase.RECEIVE and record.error is None:
+            record.receive = self._lap()
         if sender is not None and not sender.done():
             sender.cancel()
-            if connection is not None:
-                connection.close()
-        if connection is not None:
-            self.connection = None
-            self._pool.give_back(connection, self.endpoint, self._mark)
+            connection.close()
+        self._pool.give_back(connection, self.endpoint, self._mark)

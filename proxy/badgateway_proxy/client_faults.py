@@ -7,6 +7,7 @@ retried. Framing that two parsers could read differently is refused, not repaire
 import re
 from collections.abc import Sequence
 
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
 
 from badgateway_proxy.errors import ErrorType, HopError, Phase
@@ -99,3 +100,18 @@ def _check_coding(coding: bytes, *, has_length: bool, http_1_0: bool) -> None:
     if codings[-1] == b"chunked" and codings.count(b"chunked") == 1 and b"identity" not in codings:
         raise client_error(501, "a transfer coding other than chunked is not implemented here")
     raise client_error(400, "a Transfer-Encoding that does not end in one chunked")
+
+
+def origin_form(message: RawRequestMessage) -> str:
+    """The request target in origin form (RFC 9112 section 3.2), for one that is not in it yet.
+
+    Raises:
+        HopError: status 405 for CONNECT, 400 for what is no target.
+    """
+    if message.method == "CONNECT":
+        raise client_error(405, "CONNECT asks for a tunnel; this gateway opens none")
+    if message.path == "*" and message.method == "OPTIONS":
+        return message.path
+    if message.path.lower().startswith(("http://", "https://")):
+        return message.url.raw_path_qs or "/"
+    raise client_error(400, "the request target is neither a path nor an absolute URL")

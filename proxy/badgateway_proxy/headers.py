@@ -39,6 +39,9 @@ _REWRITTEN = frozenset(
 _NOT_FORWARDED = HOP_BY_HOP | _REWRITTEN
 _NOT_RELAYED = HOP_BY_HOP | {b"via", b"proxy-status", b"x-request-id"}
 
+#: Connection lists nothing.
+NO_NAMES: Set[bytes] = frozenset()
+
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _STATUS_LINES = {code: b"HTTP/1.1 %d %s\r\n" % (code, phrase) for code, phrase in _REASONS.items()}
 
@@ -48,7 +51,7 @@ def request_head(
     target: str,
     raw_headers: Sequence[tuple[bytes, bytes]],
     *,
-    also_dropped: Set[bytes] = frozenset(),
+    also_dropped: Set[bytes] = NO_NAMES,
     via: bytes,
     request_id: bytes,
     client: str,
@@ -87,7 +90,7 @@ def request_head(
                 lines.append(name + b": " + value)
         elif lower in _REWRITTEN:
             seen.setdefault(lower, []).append(value)
-    lines += _added(seen, via, request_id, client.encode(), scheme.encode(), original_host)
+    lines.append(_added(seen, via, request_id, client.encode(), scheme.encode(), original_host))
     if chunked:
         lines.append(b"Transfer-Encoding: chunked")
     if add_length is not None:
@@ -100,29 +103,30 @@ def request_head(
 
 def _added(
     seen: dict[bytes, list[bytes]], via: bytes, request_id: bytes, client: bytes, scheme: bytes, host: bytes
-) -> list[bytes]:
-    forwarded_for = b"[" + client + b"]" if b":" in client else client
-    element = b'for="%s"' % forwarded_for if b":" in client else b"for=" + forwarded_for
-    element += b";proto=" + scheme
+) -> bytes:
+    element = (b'for="[%b]";proto=%b' if b":" in client else b"for=%b;proto=%b") % (client, scheme)
     if host:
-        element += b';host="%s"' % host.replace(b"\\", b"").replace(b'"', b"")
-    if not seen:
-        return [
-            b"Via: " + via,
-            b"X-Request-ID: " + request_id,
-            b"X-Forwarded-For: " + client,
-            b"X-Forwarded-Proto: " + scheme,
-            b"X-Forwarded-Host: " + host,
-            b"Forwarded: " + element,
-        ]
-    return [
-        b"Via: " + b", ".join([*seen.get(b"via", ()), via]),
-        b"X-Request-ID: " + request_id,
-        b"X-Forwarded-For: " + b", ".join([*seen.get(b"x-forwarded-for", ()), client]),
-        b"X-Forwarded-Proto: " + seen.get(b"x-forwarded-proto", [scheme])[0],
-        b"X-Forwarded-Host: " + seen.get(b"x-forwarded-host", [host])[0],
-        b"Forwarded: " + b", ".join([*seen.get(b"forwarded", ()), element]),
-    ]
+        element += b';host="%b"' % host.replace(b"\\", b"").replace(b'"', b"")
+    proto, forwarded_host = scheme, host
+    if seen:
+        via = b", ".join([*seen.get(b"via", ()), via])
+        client = b", ".join([*seen.get(b"x-forwarded-for", ()), client])
+        element = b", ".join([*seen.get(b"forwarded", ()), element])
+        proto = seen.get(b"x-forwarded-proto", [scheme])[0]
+        forwarded_host = seen.get(b"x-forwarded-host", [host])[0]
+    return _ADDED % (via, request_id, client, proto, forwarded_host, element)
+
+
+_ADDED = b"\r\n".join(
+    (
+        b"Via: %b",
+        b"X-Request-ID: %b",
+        b"X-Forwarded-For: %b",
+        b"X-Forwarded-Proto: %b",
+        b"X-Forwarded-Host: %b",
+        b"Forwarded: %b",
+    )
+)
 
 
 def response_head(
@@ -133,7 +137,7 @@ def response_head(
     via: bytes,
     request_id: bytes,
     proxy_status: bytes,
-    also_dropped: Set[bytes] = frozenset(),
+    also_dropped: Set[bytes] = NO_NAMES,
     chunked: bool = False,
     connection: bytes | None = None,
     upgrade: bytes | None = None,
@@ -208,6 +212,13 @@ def _status_line(status: int, reason: bytes) -> bytes:
     if _REASONS.get(status) == reason:
         return _STATUS_LINES[status]
     return b"HTTP/1.1 %d %b\r\n" % (status, reason)
+
+
+def named_by_connection_text(values: Sequence[str]) -> Set[bytes]:
+    """As `named_by_connection`, from values as aiohttp decoded them."""
+    if not values:
+        return NO_NAMES
+    return named_by_connection(value.encode("utf-8", "surrogateescape") for value in values)
 
 
 def named_by_connection(values: Iterable[bytes]) -> Set[bytes]:

@@ -5,24 +5,32 @@ import random
 import time
 from typing import Any
 
-from aiohttp import web
+from aiohttp import StreamReader
+from aiohttp.http import HttpVersion11, RawRequestMessage
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from badgateway_proxy import records
 from badgateway_proxy.attempt import Deadlines
 from badgateway_proxy.balancer import RoundRobin, parse_endpoint
 from badgateway_proxy.breaker import Breaker, Event, State
-from badgateway_proxy.client_connection import address_text
+from badgateway_proxy.client_connection import ClientConnection
 from badgateway_proxy.clock import Clock
 from badgateway_proxy.config import HopConfig
 from badgateway_proxy.errors import HopError
 from badgateway_proxy.exchange import Exchange
-from badgateway_proxy.headers import own_head
 from badgateway_proxy.pool import Pool, PoolLimits
 from badgateway_proxy.profiles import PROFILES
 from badgateway_proxy.proxy_status import member
 from badgateway_proxy.records import ExchangeRecord, Recorder
+from badgateway_proxy.reply import Reply
 from badgateway_proxy.retry import RetryPolicy
 from badgateway_proxy.upstream_connection import ResponseLimits
+
+#: Stands in for the head of a request that has none: a HTTP/1.1 client that says nothing about itself.
+_NO_MESSAGE = RawRequestMessage(
+    "", "", HttpVersion11, CIMultiDictProxy(CIMultiDict()), (), True, None, False, False, URL("/")
+)
 
 
 class Hop:
@@ -67,11 +75,11 @@ class Hop:
         """An X-Request-ID for a request that came without one: 16 hexadecimal digits."""
         return f"{self._bits(64):016x}"
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Serve one request (aiohttp's handler)."""
+    async def serve(self, client: ClientConnection, message: RawRequestMessage, body: StreamReader) -> bool:
+        """Serve one request. Returns whether the client's connection may carry another."""
         self.in_flight += 1
         try:
-            return await Exchange(self, request).run()
+            return await Exchange(self, client, message, body).run()
         finally:
             self.in_flight -= 1
             if self._idle is not None and not self.in_flight:
@@ -83,42 +91,16 @@ class Hop:
             self._idle = asyncio.Event()
             await self._idle.wait()
 
-    async def refuse(self, request: web.BaseRequest, error: HopError) -> web.StreamResponse:
-        """Answer what could not be parsed as a request."""
-        return await Exchange(self, request).refuse(error)
-
-    def refuse_unread(self, transport: asyncio.Transport, error: HopError) -> None:
-        """Answer on a connection whose request never came whole."""
+    def refuse(self, client: ClientConnection, error: HopError) -> None:
+        """Answer, and record, what never became a request."""
         record = ExchangeRecord(
-            hop=self.config.name,
-            tier=self.config.tier,
-            request_id=self.new_request_id(),
-            started=time.time(),
-            client=address_text(transport.get_extra_info("peername")),
-            method="",
-            target="",
-            breaker=self.breaker_state(),
+            self.config.name, self.config.tier, self.new_request_id(), time.time(), client.address, "", ""
         )
-        status = self.profile.status_for(error.error, error.status)
-        record.status, record.generated, record.error, record.details = (
-            status,
-            True,
-            error.error,
-            error.details,
-        )
-        record.proxy_status = self.error_member(error, endpoint=None, status=status)
-        content = f"{error.details}\n".encode()
-        fields = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Content-Length", b"%d" % len(content))]
-        head = own_head(
-            status,
-            fields,
-            via=self.via,
-            request_id=record.request_id.encode(),
-            proxy_status=record.proxy_status.encode(),
-            connection=b"close",
-        )
-        transport.write(head + content)
-        record.response_bytes = len(content)
+        record.error, record.details, record.breaker = error.error.value, error.details, self.breaker.current
+        try:
+            Reply(self, client, _NO_MESSAGE, record).generate(error, endpoint=None, keep_alive=False)
+        except ConnectionError:
+            record.client_gone = True
         self.recorder.add(record)
 
     def is_in(self, via: list[str]) -> bool:
@@ -130,10 +112,6 @@ class Hop:
         """This hop's Proxy-Status member for a response that it generates (RFC 9209 section 2)."""
         extra = {"status-code": status} if error.error == "http_request_error" else None
         return member(self.config.name, error=error.error.value, details=error.details, next_hop=endpoint, extra=extra)
-
-    def breaker_state(self) -> str:
-        """The breaker's state by now, in the records' words."""
-        return self.breaker.state(self.clock.now()).value
 
     def _breaker_changed(self, old: State, new: State, why: Event) -> None:
         change = {"hop": self.config.name, "from": old.value, "to": new.value, "why": why.value}

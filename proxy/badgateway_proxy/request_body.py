@@ -7,6 +7,7 @@ sent again.
 import asyncio
 
 from aiohttp import StreamReader, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from badgateway_proxy.client_faults import client_error
@@ -17,7 +18,8 @@ class RequestBody:
     """What the client sends behind its request's head.
 
     Args:
-        request: the request.
+        message: the request's head.
+        content: where its body is read from.
         limit: the most bytes accepted (413 beyond it).
         within: seconds that each wait for more may take (408 beyond them), as nginx's client_body_timeout.
 
@@ -27,24 +29,18 @@ class RequestBody:
 
     __slots__ = ("_content", "_limit", "_within", "chunked", "expects_continue", "received", "small")
 
-    def __init__(self, request: web.BaseRequest, *, limit: int, within: float) -> None:
-        self._content: StreamReader = request.content
+    def __init__(self, message: RawRequestMessage, content: StreamReader, *, limit: int, within: float) -> None:
+        self._content = content
         self._limit = limit
         self._within = within
         self.received = 0
         self.small: bytes | None = None
-        self.chunked = False
-        self.expects_continue = False
-        if self._content is EMPTY_PAYLOAD:
-            self.small = b""
-            return
-        length = request.content_length
-        if length is not None and length > limit:
+        self.chunked = message.chunked
+        self.expects_continue = message.headers.get("Expect", "").lower() == "100-continue"
+        if not self.chunked and int(message.headers.get("Content-Length", "0")) > limit:
             raise self._too_large()
-        self.chunked = length is None
-        self.expects_continue = request.headers.get("Expect", "").lower() == "100-continue"
-        if not self.expects_continue and self._content.is_eof():
-            self.small = self._content.read_nowait()
+        if content.is_eof() and not self.expects_continue:
+            self.small = content.read_nowait()
             self._count(len(self.small))
 
     def _too_large(self) -> HopError:
@@ -75,3 +71,26 @@ class RequestBody:
     def unread(self) -> bool:
         """Whether some of the body has not been read: the client's connection cannot be used again."""
         return not self._content.at_eof()
+
+
+class _NoBody(RequestBody):
+    """A request without a body; one object serves them all."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self._content = EMPTY_PAYLOAD
+        self._limit = self.received = 0
+        self._within = 0.0
+        self.small = b""
+        self.chunked = self.expects_continue = False
+
+
+NO_BODY = _NoBody()
+
+
+def request_body(message: RawRequestMessage, content: StreamReader, *, limit: int, within: float) -> RequestBody:
+    """The body of this request: see `RequestBody`, which most requests need none of."""
+    if content is EMPTY_PAYLOAD:
+        return NO_BODY
+    return RequestBody(message, content, limit=limit, within=within)

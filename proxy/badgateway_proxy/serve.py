@@ -23,9 +23,6 @@ EXIT_OK, EXIT_ENVIRONMENT = 0, 3
 #: Connections waiting to be accepted: as nginx's default on Linux (511), rounded up.
 _BACKLOG = 1024
 
-#: How long a request body that nobody wants is still read, so that its sender sees the answer (seconds).
-_LINGER = 2.0
-
 
 class CannotListen(Exception):
     """An address cannot be listened on; the text says why and, where it is in use, by whom."""
@@ -75,12 +72,9 @@ def gateway_server(hop: Hop) -> GatewayServer:
     """The protocol factory that makes a hop's client connections."""
     limits, timeouts = hop.config.limits, hop.config.timeouts
     return GatewayServer(
-        hop.handle,
         hop,
-        access_log=None,
         auto_decompress=False,
         keepalive_timeout=timeouts.client_idle,
-        lingering_time=_LINGER,
         max_line_size=limits.request_line,
         max_field_size=limits.request_header,
         max_headers=limits.request_header_count,

@@ -5,9 +5,10 @@ Transport only: it decides nothing about retries, statuses or pooling. Every fai
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import httptools
 
@@ -50,8 +51,8 @@ class ResponseHead:
 class UpstreamConnection(asyncio.Protocol):
     """A keep-alive HTTP/1.1 connection of which one exchange at a time has the use.
 
-    In order: `send_head`, any `send_body`, then `next_head` until a final status, then `read` until it
-    returns `b""`. `reusable` says afterwards whether the connection may serve another request.
+    In order: `send_head`, any `send_body`, then `next_head` (waiting on `changed`) until a final status, then `read`
+    until it returns `b""`. `reusable` says afterwards whether the connection may serve another request.
     Deadlines are absolute times of the event loop's clock; `expect_within` sets the one in force.
     """
 
@@ -137,20 +138,26 @@ class UpstreamConnection(asyncio.Protocol):
             if self._error is not None:
                 raise self._error
 
-    async def next_head(self) -> ResponseHead:
-        """Wait for the next response head, interim (1xx) ones included.
+    def next_head(self) -> ResponseHead | None:
+        """The next response head that has come, interim (1xx) ones included; None while none has: see `changed`.
 
         Raises:
             HopError: what the peer did instead of sending one.
         """
-        while not self._heads:
-            if self._error is not None:
-                raise self._error
-            await self._wait()
-        if self._error is not None and not self._surplus and self._head_done:
-            # Head and error came in one packet: nothing was relayed yet, so an honest 502 is still possible.
+        if self._error is not None and not self._relayable:
             raise self._error
-        return self._heads.pop(0)
+        return self._heads.pop(0) if self._heads else None
+
+    @property
+    def _relayable(self) -> bool:
+        # Head and error in one packet: nothing was relayed yet, so an honest 502 is still possible. But interim
+        # responses that came before the error go out.
+        return bool(self._heads) and not self._head_done
+
+    def changed(self) -> "asyncio.Future[None]":
+        """Wait (await it) until something has happened: bytes came, a deadline passed, the connection ended."""
+        waiter = self._read_waiter = self._loop.create_future()
+        return waiter
 
     async def read(self) -> bytes:
         """Return what has come of the body, waiting for some; `b""` at its end.
@@ -163,7 +170,7 @@ class UpstreamConnection(asyncio.Protocol):
                 return b""
             if self._error is not None:
                 raise self._error
-            await self._wait()
+            await self.changed()
         return self.take()
 
     def take(self) -> bytes:
@@ -180,17 +187,12 @@ class UpstreamConnection(asyncio.Protocol):
                 self._transport.resume_reading()
         return data
 
-    async def _wait(self) -> None:
-        waiter = self._read_waiter = self._loop.create_future()
-        try:
-            await waiter
-        finally:
-            self._read_waiter = None
-
     def _wake(self) -> None:
         waiter = self._read_waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if waiter is not None:
+            self._read_waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
     @property
     def error(self) -> HopError | None:
@@ -239,7 +241,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._timer = None
         if self._deadline is None or self.closed:
             return
-        if self._loop.time() < self._deadline:
+        if time.monotonic() < self._deadline:
             self._timer = self._loop.call_at(self._deadline, self._on_timer)
             return
         if self.complete or not self.in_use:
@@ -258,10 +260,11 @@ class UpstreamConnection(asyncio.Protocol):
     # -- asyncio.Protocol -----------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's are not of asyncio's class
         self._transport = transport
         # asyncio reads 256 KiB at a time; that costs a mapping per read, and a quarter of a MiB a connection.
-        transport.max_size = HIGH_WATER  # type: ignore[attr-defined]  # a class attribute, in no stub
+        if hasattr(transport, "max_size"):
+            transport.max_size = HIGH_WATER
         name = transport.get_extra_info("sockname")
         self.local = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 

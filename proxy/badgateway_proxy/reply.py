@@ -1,0 +1,205 @@
+"""What a hop writes to its client in one exchange: a relayed response, or one of its own; never both.
+
+A relayed response goes out as it came in and ends where it ended: cut short, the client sees that it is.
+"""
+
+import math
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from aiohttp.http import HttpVersion10, RawRequestMessage
+
+from badgateway_proxy import error_pages, headers
+from badgateway_proxy.attempt import Attempt
+from badgateway_proxy.client_connection import ClientConnection
+from badgateway_proxy.errors import HopError, Phase
+from badgateway_proxy.records import ExchangeRecord
+from badgateway_proxy.tunnel import Tunnel
+from badgateway_proxy.upstream_connection import ResponseHead, UpstreamConnection
+
+if TYPE_CHECKING:
+    from badgateway_proxy.hop import Hop
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Reply:
+    """The way back to the client.
+
+    Args:
+        hop: whose words and deadlines to use.
+        client: where to write.
+        message: the head of the request that is answered.
+        record: filled in with what the client gets.
+    """
+
+    __slots__ = ("_client", "_hop", "_http_1_0", "_message", "_record", "head_sent")
+
+    def __init__(
+        self, hop: "Hop", client: ClientConnection, message: RawRequestMessage, record: ExchangeRecord
+    ) -> None:
+        self._hop = hop
+        self._client = client
+        self._message = message
+        self._record = record
+        self._http_1_0 = message.version == HttpVersion10
+        self.head_sent = False
+
+    def ask_for_body(self) -> None:
+        """Write `100 Continue` to a client that waits for it before it sends its body (RFC 9110 section 10.1.1)."""
+        if not self.head_sent:
+            self._client.write(_CONTINUE)
+
+    def interim(self, head: ResponseHead) -> None:
+        """Relay a 1xx; but 100 is between neighbours, and HTTP/1.0 clients know none (RFC 9110 section 15.2)."""
+        if head.status != 100 and not self._http_1_0:
+            self._client.write(headers.interim_head(head.status, head.reason, head.headers))
+
+    # -- what an endpoint answered ---------------------------------------------------------------------
+
+    async def relay(self, attempt: Attempt, head: ResponseHead, *, keep_alive: bool) -> bool:
+        """Relay a response, its body as it comes, at the pace at which the client takes it.
+
+        Args:
+            attempt: which got the response.
+            head: its final head.
+            keep_alive: whether the client's connection may carry another request after this one.
+
+        Returns:
+            Whether it still may.
+
+        Raises:
+            HopError: the body ended early; what had come of it was sent.
+            ConnectionError: the client left.
+        """
+        client, record, connection = self._client, self._record, attempt.connection
+        unknown_length = head.length is None and self._has_body(head)
+        chunked = unknown_length and not self._http_1_0
+        keep_alive = keep_alive and (chunked or not unknown_length)
+        out = self._relayed_head(attempt, head, chunked=chunked, connection=self._option(keep_alive))
+        data = connection.take()
+        while True:
+            complete = connection.complete
+            record.response_bytes += len(data)
+            out += _framed(data, last=complete) if chunked else data
+            self.head_sent = True
+            if out:
+                client.write(out)
+            if complete:
+                return keep_alive
+            if client.writing_paused:
+                await client.drain(self._hop.timeouts.send)
+            data = await attempt.next_bytes()
+            out = b""
+
+    def _has_body(self, head: ResponseHead) -> bool:
+        return self._message.method != "HEAD" and head.status not in (204, 304)
+
+    def _relayed_head(
+        self,
+        attempt: Attempt,
+        head: ResponseHead,
+        *,
+        chunked: bool = False,
+        connection: bytes | None = None,
+        upgrade: bytes | None = None,
+    ) -> bytes:
+        hop, record = self._hop, self._record
+        record.status = head.status
+        record.proxy_status = f'{hop.member_prefix}{attempt.endpoint.text}"; received-status={head.status}'
+        return headers.response_head(
+            head.status,
+            head.reason,
+            head.headers,
+            via=hop.via,
+            request_id=record.request_id.encode(),
+            proxy_status=record.proxy_status.encode(),
+            also_dropped=headers.named_by_connection(head.connection) if head.connection else headers.NO_NAMES,
+            chunked=chunked,
+            connection=connection,
+            upgrade=upgrade,
+        )
+
+    def _option(self, keep_alive: bool) -> bytes | None:
+        if not keep_alive:
+            return b"close"
+        return b"keep-alive" if self._http_1_0 else None
+
+    async def switch_protocols(self, attempt: Attempt, head: ResponseHead, asked_for: bytes) -> None:
+        """Relay a 101, then bytes both ways until either side ends.
+
+        Raises:
+            HopError: the endpoint left at once.
+            ConnectionError: the client did.
+        """
+        connection: UpstreamConnection = attempt.connection
+        protocol = next((value for name, value in head.headers if name.lower() == b"upgrade"), asked_for)
+        self._client.write(self._relayed_head(attempt, head, upgrade=protocol))
+        self.head_sent = True
+        tunnel = Tunnel(self._client, connection, self._hop.timeouts.client_idle)
+        try:
+            await tunnel.run()
+        finally:
+            self._record.response_bytes = tunnel.to_client_bytes
+            self._record.request_bytes = tunnel.to_upstream_bytes
+            connection.close()
+
+    # -- what the hop itself has to say ----------------------------------------------------------------
+
+    def truncate(self) -> None:
+        """End a response whose head is out, so that the client sees that it is not all there."""
+        self._record.truncated = True
+        if self._http_1_0:
+            # Without chunks, and maybe without a length, an orderly end would look like a complete response.
+            self._client.abort()
+
+    def generate(self, error: HopError, *, endpoint: str | None, keep_alive: bool) -> None:
+        """Answer for the hop itself: status by its profile, problem details or a page by Accept.
+
+        Raises:
+            ConnectionError: the client left.
+        """
+        hop, record, message = self._hop, self._record, self._message
+        status = hop.profile.status_for(error.error, error.status)
+        record.status, record.generated, record.retry_after = status, True, error.retry_after
+        named = None if error.phase is Phase.CLIENT else endpoint
+        record.proxy_status = hop.error_member(error, endpoint=named, status=status)
+        content_type, content = error_pages.render(
+            error.error,
+            status,
+            hop=record.hop,
+            tier=record.tier,
+            request_id=record.request_id,
+            details=error.details,
+            accept=message.headers.get("Accept"),
+            retry_after=error.retry_after,
+            first_bytes=error.first_bytes,
+            method=message.method,
+            debug=hop.config.debug,
+        )
+        fields = [
+            (b"Content-Type", content_type),
+            (b"Content-Length", b"%d" % len(content)),
+            (b"Cache-Control", b"no-store"),
+            (b"Date", formatdate(usegmt=True).encode()),
+        ]
+        if error.retry_after is not None:
+            fields.append((b"Retry-After", b"%d" % max(1, math.ceil(error.retry_after))))
+        head = headers.own_head(
+            status,
+            fields,
+            via=hop.via,
+            request_id=record.request_id.encode(),
+            proxy_status=record.proxy_status.encode(),
+            connection=self._option(keep_alive),
+        )
+        if message.method == "HEAD":
+            content = b""
+        self._client.write(head + content)
+        record.response_bytes = len(content)
+
+
+def _framed(data: bytes, *, last: bool) -> bytes:
+    """Body bytes in chunks (RFC 9112 section 7.1)."""
+    framed = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+    return framed + b"0\r\n\r\n" if last else framed
