@@ -18,6 +18,9 @@ from badgateway_upstream.strict import problems_of
 
 EXIT_USAGE: Final = 2
 
+_OPTIONS: Final = {"default_fault_duration": "fault-duration"}
+"""Options that are not named as their setting."""
+
 _EPILOG: Final = """\b
 Examples:
   python -m badgateway_upstream --listen 127.0.0.1:9001 --fault '{kind: latency, latency: 300ms, for: 5m}'
@@ -100,15 +103,23 @@ def main(token_file: str | None, inline: tuple[str, ...], files: tuple[str, ...]
     problems: list[str] = []
     faults = _faults(inline, files, problems)
     try:
-        config = InstanceConfig.model_validate(_settings(options))
+        config = InstanceConfig.model_validate({**_settings(options), "faults": faults})
     except ValidationError as error:
-        problems = [f"--{problem.replace('_', '-', 1)}" for problem in problems_of(error)] + problems
+        problems = [_as_option(problem) for problem in problems_of(error)] + problems
     if problems:
         for problem in problems:
             click.echo(f"badgateway_upstream: {problem}", err=True)
         sys.exit(EXIT_USAGE)
-    config = InstanceConfig.model_validate({**_settings(options), "faults": faults})
     sys.exit(run_instance(config, token_file))
+
+
+def _as_option(problem: str) -> str:
+    """Name the option that a setting comes from; what is about several settings stays as it is."""
+    setting, colon, what = problem.partition(": ")
+    option = setting.partition(".")[0]
+    if not colon or option not in InstanceConfig.model_fields:
+        return problem
+    return f"--{_OPTIONS.get(option, option.replace('_', '-'))}: {what}"
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:

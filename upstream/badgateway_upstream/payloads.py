@@ -80,8 +80,8 @@ class Payload(Strict):
             raise refusal("payload", (), f"says nothing to send; {hint}", data)
         raise refusal("payload", (), f"must be text or one of {{{', '.join(_KINDS)}: …}}", data)
 
-    def size(self) -> int:
-        """How many bytes `pieces` yields."""
+    def size(self) -> int | None:
+        """How many bytes `pieces` yields; None where only reading a file tells."""
         raise NotImplementedError
 
     def pieces(self, files: Path | None = None) -> Iterator[bytes]:
@@ -155,9 +155,9 @@ class File(Payload):
 
     name: Annotated[str, Field(alias="file", min_length=1, max_length=4096)]
 
-    def size(self) -> int:
+    def size(self) -> int | None:
         """Unknown before it is read; files are sent as they are."""
-        return 0
+        return None
 
     def pieces(self, files: Path | None = None) -> Iterator[bytes]:
         """The file's content as it is now."""
@@ -197,9 +197,10 @@ class Repeat(Payload):
         _check(self)
         return self
 
-    def size(self) -> int:
+    def size(self) -> int | None:
         """Times the size of what is repeated."""
-        return self.repeat.times * self.repeat.send.size()
+        once = self.repeat.send.size()
+        return None if once is None else self.repeat.times * once
 
     def depth(self) -> int:
         """One more than what is repeated."""
@@ -213,17 +214,23 @@ class Repeat(Payload):
         """Small payloads are joined to pieces of about 64 KiB."""
         times, inner = self.repeat.times, self.repeat.send
         size = inner.size()
-        if not 0 < size <= PIECE or inner.depth():
+        if size is None or size > PIECE:
             for _ in range(times):
-                yield from inner.pieces(files)
-            return
-        once = b"".join(inner.pieces(files))
-        whole, rest = divmod(times, max(1, PIECE // size))
-        block = once * (PIECE // size)
-        for _ in range(whole):
-            yield block
-        if rest:
-            yield once * rest
+                empty = True
+                for piece in inner.pieces(files):
+                    empty = False
+                    yield piece
+                if empty:
+                    return  # nothing, however often
+        elif size:
+            once = b"".join(inner.pieces(files))
+            together = PIECE // size
+            whole, rest = divmod(times, together)
+            block = once * min(times, together)
+            for _ in range(whole):
+                yield block
+            if rest:
+                yield once * rest
 
 
 class Join(Payload):
@@ -236,9 +243,15 @@ class Join(Payload):
         _check(self)
         return self
 
-    def size(self) -> int:
+    def size(self) -> int | None:
         """All of them."""
-        return sum(part.size() for part in self.join)
+        total = 0
+        for part in self.join:
+            size = part.size()
+            if size is None:
+                return None
+            total += size
+        return total
 
     def depth(self) -> int:
         """One more than the deepest."""
@@ -258,7 +271,7 @@ class Join(Payload):
 def _check(payload: Payload) -> None:
     if payload.depth() > 3:
         raise ValueError("payloads may be nested three deep at most")
-    if payload.size() > LARGEST:
+    if (payload.size() or 0) > LARGEST:
         raise ValueError("sends more than a tebibyte")
 
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -104,7 +105,7 @@ class Relay:
         except TimeoutError as error:
             raise UnreachableError(f"the backend {self._backend} did not answer in {_CONNECT:g} s") from error
         except OSError as error:
-            reason = error.strerror or str(error)
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             raise UnreachableError(f"the backend {self._backend} cannot be reached: {reason}") from error
 
 
@@ -116,10 +117,7 @@ class _Call:
         self._reader = reader
         self._writer = writer
         self._sending: asyncio.Task[None] | None = None
-        self._ended = False
         self._message_over = False
-        self._parser: httptools.HttpResponseParser | None = None
-        self._interim = False
 
     async def begin(self, authority: str) -> Answer:
         """Send the request and return the answer as soon as its head has arrived."""
@@ -232,10 +230,10 @@ class _Call:
 
     async def _until_closed(self, first: bytes) -> AsyncIterator[bytes]:
         try:
-            piece = first
-            while piece:
+            if first:
+                yield first
+            while piece := await self._reader.read(_PIECE):
                 yield piece
-                piece = await self._reader.read(_PIECE)
         finally:
             self.close()
 

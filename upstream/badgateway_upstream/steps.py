@@ -86,7 +86,9 @@ class _Word(Step):
     @classmethod
     def _from_word(cls, data: Any) -> Any:
         word = cls.__name__.lower()
-        return {} if data in (word, {word: None}) else data
+        if data not in (word, {word: None}):
+            raise ValueError(f"{word} takes nothing: write it as a word")
+        return {}
 
     @model_serializer
     def _as_word(self) -> str:

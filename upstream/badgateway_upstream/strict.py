@@ -36,7 +36,8 @@ def problems_of(error: ValidationError, start: str = "") -> list[str]:
         where = start
         for part in detail["loc"]:
             where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else part
-        lines.append(f"{where}: {detail['msg']}" if where else detail["msg"])
+        what = detail["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {what}" if where else what)
     return lines
 
 

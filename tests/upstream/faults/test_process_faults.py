@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from pathlib import Path
+
 import pytest
 
 from tests.support.instance import SpawnedInstance, spawned
