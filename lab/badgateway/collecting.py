@@ -118,14 +118,18 @@ class Collector:
             self.behind.pop(change.name, None)
         elif change.state is State.RUNNING and late:
             del self.behind[change.name]
-            self._tasks.start(self._catch_up(self._nodes[change.name], late), name=f"clock of {change.name}")
+            self._tasks.start(self.advance(self._nodes[change.name], late), name=f"clock of {change.name}")
 
-    async def _catch_up(self, node: Node, seconds: float) -> None:
+    async def advance(self, node: Node, seconds: float) -> None:
+        """Advance a node's clock: later if it is frozen, not at all if it is dead."""
         try:
-            await node.admin.advance(seconds)
-        except Unreachable:
             if node.answers:
+                await node.admin.advance(seconds)
+        except Unreachable as error:
+            if not await node.is_gone(error):
                 raise
+        if node.process is not None and node.process.state is State.FROZEN:
+            self.behind[node.name] = self.behind.get(node.name, 0.0) + seconds
 
     async def find_url(self, node: Node) -> None:
         """Ask a node where it listens; the host is the one under which it is reached already."""

@@ -121,7 +121,7 @@ class Faulting:
         if node.process is None:
             await _unless_it_struck(node.instance.set_fault(spec))
         else:
-            await _or_change(node.instance.set_fault(spec), node.process)
+            await _or_change(node.instance.set_fault(spec), node, node.process)
             if checked.strikes_at_once(node.name):
                 await self._until_struck(fault, node, node.process)
 
@@ -136,7 +136,7 @@ class Faulting:
         except TimeoutError:
             raise EnvironmentProblem(f"{node.name} took {fault.kind} but it did not happen") from None
         # it tells before it strikes: once it answers again, or cannot, it has struck
-        await _or_change(node.admin.healthy(), process)
+        await _or_change(node.admin.ping(), node, process)
 
     async def _signal(self, fault: FaultState, hop_fault: faultspecs.HopFault, process: Process) -> None:
         number = fault.parts[process.name].fired + 1
@@ -174,8 +174,8 @@ class Faulting:
         if node.kind == "instance" and node.answers:
             try:
                 await node.instance.clear_fault(fault.id)
-            except Unreachable:
-                if process is None or process.state is State.RUNNING:
+            except Unreachable as error:
+                if not await node.is_gone(error):  # the dead have no faults
                     raise
 
     def _wake(self) -> None:
@@ -208,7 +208,7 @@ async def _unless_it_struck(request: Any) -> None:
             raise
 
 
-async def _or_change(request: Any, process: Process) -> None:
+async def _or_change(request: Any, node: Node, process: Process) -> None:
     """Wait for the answer, or for the process to die or freeze of the fault before it could give one."""
     asked = asyncio.ensure_future(request)
     struck = asyncio.ensure_future(process.until(State.FROZEN, State.EXITED, deadline=EFFECT_DEADLINE))
@@ -218,8 +218,8 @@ async def _or_change(request: Any, process: Process) -> None:
             return
         try:
             await asked
-        except Unreachable:
-            if not await process.until(State.FROZEN, State.EXITED, deadline=1.0):
+        except Unreachable as error:
+            if not await node.is_gone(error):
                 raise
     finally:
         for task in (asked, struck):

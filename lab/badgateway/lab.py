@@ -193,10 +193,7 @@ class Lab:
         self._usable()
         if seconds < 0:
             raise InvalidRequest("the clock only goes forward")
-        for node in self._nodes.values():
-            if node.process is not None and node.process.state is State.FROZEN:
-                self._collector.behind[node.name] = self._collector.behind.get(node.name, 0.0) + seconds
-        await together([node.admin.advance(seconds) for node in self._nodes.values() if node.answers])
+        await together([self._collector.advance(node, seconds) for node in self._nodes.values()])
         self._clock.advance(seconds)
 
     async def reset(self) -> None:
@@ -287,7 +284,7 @@ class Lab:
     def _node(self, name: str) -> Node:
         self._usable()
         if name not in self._nodes:
-            hint = did_you_mean(name, [*self._nodes, APP_TIER])
+            hint = did_you_mean(name, self._nodes)
             raise InvalidRequest(f'nothing in the chain is called "{name}"; {hint}')
         return self._nodes[name]
 

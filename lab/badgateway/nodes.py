@@ -16,6 +16,8 @@ from badgateway.supervisor import Process, State
 
 ADMIN_DEADLINE = 2.0
 """Seconds for one admin request. A hop under full load answers within some tens of milliseconds."""
+GONE_DEADLINE = 1.0
+"""Seconds in which a process that does not answer because it is dead is reported to be."""
 REFUSED = frozenset((400, 404, 409, 413))
 """Statuses that mean: what was asked is wrong."""
 
@@ -50,10 +52,14 @@ class AdminClient:
     async def healthy(self) -> bool:
         """Whether it answers at all."""
         try:
-            await self._ask("GET", "/healthz")
+            await self.ping()
         except EnvironmentProblem:
             return False
         return True
+
+    async def ping(self) -> None:
+        """Return once it has answered; what it was at before is done then."""
+        await self._ask("GET", "/healthz")
 
     async def state(self) -> dict[str, Any]:
         """What it says of itself now."""
@@ -216,6 +222,16 @@ class Node:
         """Its control API, for an instance."""
         assert isinstance(self.admin, InstanceAdmin)
         return self.admin
+
+    async def is_gone(self, error: Unreachable) -> bool:
+        """After it did not answer: whether its process has died or frozen, which the kernel tells a little
+        later.
+
+        Of a process that is not ours we know only that nobody listens.
+        """
+        if self.process is None:
+            return not error.sent
+        return await self.process.until(State.FROZEN, State.EXITED, deadline=GONE_DEADLINE)
 
     @property
     def answers(self) -> bool:

@@ -50,7 +50,8 @@ class Respawner:
         if self._faults[fault.id].respawn() is None or process.name not in self._lives:
             return False
         if process.state is State.RUNNING:
-            return False  # what may be left of the fault ends with this life; `died` starts a plain one then
+            self._lives[process.name] = 0  # what may be left of the fault ends with this life; then comes a plain one
+            return False
         await self._cancel(process.name)
         self._lives.pop(process.name, None)
         await process.restart()
