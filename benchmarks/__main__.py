@@ -19,9 +19,7 @@ _MODULES: dict[str, ModuleType] = {module.NAME: module for module in (throughput
 _RESULTS = Path(__file__).parent / "results"
 
 
-@click.command(
-    help="Measure the figures that the README quotes. Names: " + ", ".join(_MODULES) + ". No name: all."
-)
+@click.command(help="Measure the figures that the README quotes. Names: " + ", ".join(_MODULES) + ". No name: all.")
 @click.argument("names", nargs=-1, metavar="[NAME]…", type=click.Choice(list(_MODULES)))
 @click.option("--quick", is_flag=True, help="Short and rough: shows that everything runs.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print the README's table instead.")

@@ -96,9 +96,7 @@ def markdown(figures: Sequence[Figure], machine: Mapping[str, object]) -> str:
     """The README's table, with the machine that the figures are from."""
     lines = ["| what | measured | target |", "|---|---|---|"]
     lines += [f"| {row.what} | {row.value} | {row.target} |" for figure in figures for row in figure.rows]
-    facts = (
-        f"{machine['cores']} cores of {machine['cpu']}, Python {machine['python']}, Linux {machine['kernel']}"
-    )
+    facts = f"{machine['cores']} cores of {machine['cpu']}, Python {machine['python']}, Linux {machine['kernel']}"
     return "\n".join([*lines, "", f"Measured {machine['date']} on {facts}. Again on yours: `make bench`."])
 
 

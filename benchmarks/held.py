@@ -125,5 +125,5 @@ def _figure(spread_out: Sequence[Ask], at_once: Sequence[Ask]) -> Figure:
         "answer's first byte. Sent in one instant, the last waits until the hop's one core has read and "
         "forwarded all before it; that wait is in its figure."
     )
-    data = {"spread": spread(late), "burst": spread(burst), "statuses": statuses, "deviations": late}
+    data = {"spread": spread(late), "burst": spread(burst), "statuses": dict(statuses), "deviations": late}
     return Figure(NAME, TITLE, how, rows, data)

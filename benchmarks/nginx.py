@@ -65,9 +65,7 @@ def start_proxy(stage: Stage, upstream: int, *, cpu: int, access_log: bool) -> t
     port = free_port()
     name = "proxy-logging" if access_log else "proxy"
     log = f"{stage.folder}/{name}-access.log combined" if access_log else "off"
-    return _start(
-        stage, name, port, _PROXY.format(port=port, upstream=upstream), access_log=log, cpu=cpu
-    ), port
+    return _start(stage, name, port, _PROXY.format(port=port, upstream=upstream), access_log=log, cpu=cpu), port
 
 
 def _start(stage: Stage, name: str, port: int, rest: str, *, access_log: str, cpu: int) -> Child:

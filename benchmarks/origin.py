@@ -101,9 +101,9 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
 
-_RESPONSE = (
-    b"HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\n\r\n%b" % (len(SMALL), SMALL)
+_RESPONSE = b"HTTP/1.1 200 OK\r\nServer: origin\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+    len(SMALL),
+    SMALL,
 )
 
 

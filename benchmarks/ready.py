@@ -24,7 +24,7 @@ def measure(effort: Effort) -> Figure:
     """Start the chain several times, then run every scenario once. Not pinned: a user has all cores."""
     starts = [_start_chain() for _ in range(effort.starts)]
     median = statistics.median(starts)
-    seconds, summary = _run_scenarios()
+    seconds, summary, held = _run_scenarios()
     rows = [
         Row(
             "The chain (CDN, LB, 2 apps): from the command to the first 200 through the CDN",
@@ -36,7 +36,7 @@ def measure(effort: Effort) -> Figure:
             "All scenarios together (`badgateway run --all`)",
             f"{seconds:.1f} s ({summary})",
             f"< {SCENARIOS_TARGET:.0f} s",
-            seconds < SCENARIOS_TARGET,
+            held and seconds < SCENARIOS_TARGET,
         ),
     ]
     how = (
@@ -71,17 +71,16 @@ def _first_answer(port: int, chain: Child, deadline: float) -> None:
     raise RuntimeError(f"no 200 through the CDN: {chain.tail()}")
 
 
-def _run_scenarios() -> tuple[float, str]:
+def _run_scenarios() -> tuple[float, str, bool]:
     with Stage() as stage:
         began = time.monotonic()
         run = stage.spawn([sys.executable, "-m", "badgateway", "run", "--all"], cpu=None)
         output, _ = run.process.communicate(timeout=_SCENARIOS_LIMIT)
         seconds = time.monotonic() - began
-        if run.process.returncode != 0:
-            lines = (output.decode(errors="replace") + run.tail()).strip().splitlines()
-            raise RuntimeError(f"badgateway run --all exited with {run.process.returncode}: {lines[-1:]}")
-    lines = output.decode(errors="replace").strip().splitlines()
-    return seconds, lines[-1].strip() if lines else "no output"
+        lines = (output.decode(errors="replace").strip() or run.tail()).splitlines()
+    summary = lines[-1].strip() if lines else "no output"
+    code = run.process.returncode
+    return seconds, summary if code == 0 else f"exit status {code}: {summary}", code == 0
 
 
 def _free_pair() -> int:

@@ -68,9 +68,7 @@ def measure(effort: Effort) -> Figure:
     return _figure(readings)
 
 
-def alternate(
-    stage: Stage, contenders: Sequence[Contender], effort: Effort, *, cpu: int
-) -> dict[str, list[Reading]]:
+def alternate(stage: Stage, contenders: Sequence[Contender], effort: Effort, *, cpu: int) -> dict[str, list[Reading]]:
     """Every contender once a round, each round in the opposite order to the last; 1 s of warm-up each."""
     readings: dict[str, list[Reading]] = {contender.name: [] for contender in contenders}
     for contender in contenders:
@@ -92,9 +90,7 @@ def _read(stage: Stage, contender: Contender, seconds: float, *, cpu: int) -> Re
 
 def ratio(readings: Mapping[str, Sequence[Reading]], name: str, base: str) -> list[float]:
     """Requests a second of ``name`` over those of ``base``, round by round."""
-    return [
-        mine.load.rate / theirs.load.rate for mine, theirs in zip(readings[name], readings[base], strict=True)
-    ]
+    return [mine.load.rate / theirs.load.rate for mine, theirs in zip(readings[name], readings[base], strict=True)]
 
 
 def _figure(readings: Mapping[str, Sequence[Reading]]) -> Figure:
