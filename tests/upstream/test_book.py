@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from badgateway_upstream import FaultSpec
-from badgateway_upstream.book import MOST_FAULTS, ActiveFault, Book, Exchange, Limits, RefusedError
+from badgateway_upstream.activefault import ActiveFault, Exchange
+from badgateway_upstream.book import MOST_FAULTS, Book, Limits, RefusedError
 from badgateway_upstream.clock import Clock
 from badgateway_upstream.schedule import Occasion
 

@@ -121,10 +121,10 @@ async def test_wrong_faults_say_everything_at_once(api: Api) -> None:
 async def test_a_body_too_large(api: Api) -> None:
     url = f"http://{api.app.instance.admin}/faults"
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with aiohttp.ClientSession() as session:
-        async with session.post(url, data=io.BytesIO(b" " * 1_100_000), headers=headers) as response:
-            assert response.status == 413
-            assert "1048576 bytes" in (await response.json())["error"]
+    body = io.BytesIO(b" " * 1_100_000)
+    async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as response:
+        assert response.status == 413
+        assert "1048576 bytes" in (await response.json())["error"]
 
 
 async def test_bodies_that_are_no_json(api: Api) -> None:

@@ -38,7 +38,7 @@ def test_a_reader_that_does_not_read_stops_nothing(caplog: pytest.LogCaptureFixt
 
 def test_a_log_line_is_json() -> None:
     try:
-        {}["x"]
+        dict[str, int]()["x"]
     except KeyError:
         record = logging.LogRecord("a.b", logging.ERROR, "f", 1, "it %s", ("broke",), sys.exc_info())
     record.request_id = "r1"

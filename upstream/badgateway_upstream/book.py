@@ -7,16 +7,18 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from badgateway_upstream.activefault import ActiveFault, Exchange, Firing, OneTime
 from badgateway_upstream.clock import Clock
 from badgateway_upstream.durations import format_duration
 from badgateway_upstream.payloads import Payload
-from badgateway_upstream.registry import FAULTS, Break, FaultSpec, FaultType, Process, Script, Shape
-from badgateway_upstream.schedule import Occasion, Schedule
-from badgateway_upstream.steps import Drip, Respond, Send, Step, parse_steps
+from badgateway_upstream.registry import Break, FaultSpec, Process, Script, Shape
+from badgateway_upstream.schedule import Occasion
+from badgateway_upstream.steps import Drip, Respond, Send, Step
 
 MOST_FAULTS: Final = 100
 
@@ -29,118 +31,6 @@ class RefusedError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Firing:
-    """The proof that a fault happened: the nth time, to which request."""
-
-    fault: str
-    kind: str
-    n: int
-    firing: str
-    instance: str
-    request_id: str | None
-    peer: str | None
-    time: float
-
-    def event(self) -> dict[str, Any]:
-        """As a line on stdout."""
-        return {"event": "firing", **asdict(self)}
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One request as this instance saw it, for `GET /requests`. `started`: epoch seconds; `duration`: seconds."""
-
-    id: int
-    request_id: str | None
-    peer: str
-    method: str
-    target: str
-    started: float
-    status: int | None = None
-    firings: list[str] = field(default_factory=list)
-    duration: float | None = None
-
-
-class ActiveFault:
-    """One fault that is set: its schedule, its end, its count."""
-
-    def __init__(
-        self, fault_id: str, spec: FaultSpec, expires_at: float, draw: random.Random, clock: Clock, order: int
-    ) -> None:
-        self.id = fault_id
-        self.spec = spec
-        self.kind: FaultType[Any] = FAULTS[spec.kind]
-        self.schedule = Schedule(spec.when, draw)
-        self.random = draw
-        self.expires_at = expires_at
-        self.set_at = time.time()
-        self.fired = 0
-        self.begun = False
-        self.ended = asyncio.Event()
-        self.order = order
-        self._clock = clock
-        effect = self.kind.effect
-        self.script: list[Step] = parse_steps(effect.steps(spec)) if isinstance(effect, Script) else []
-
-    @property
-    def left(self) -> float:
-        """Seconds until it expires, by the instance's clock."""
-        return max(0.0, self.expires_at - self._clock.now())
-
-    def state(self) -> dict[str, Any]:
-        """As `GET /faults` shows it."""
-        return {
-            **self.spec.model_dump(mode="json", exclude_none=True, exclude={"when"}),
-            "id": self.id,
-            "when": self.spec.when.model_dump(mode="json", exclude_none=True),
-            "fired": self.fired,
-            "matched": self.schedule.matched,
-            "set_at": self.set_at,
-            "expires_in": round(self.left, 3),
-        }
-
-
-class OneTime:
-    """One time that a fault acts on something (`registry.Occurrence`)."""
-
-    __slots__ = ("_book", "_exchange", "_fault", "_fired", "_peer")
-
-    def __init__(self, book: Book, fault: ActiveFault, exchange: Exchange | None, peer: str | None) -> None:
-        self._book = book
-        self._fault = fault
-        self._exchange = exchange
-        self._peer = peer
-        self._fired = False
-
-    @property
-    def fault(self) -> ActiveFault:
-        """The fault that acts."""
-        return self._fault
-
-    @property
-    def random(self) -> random.Random:
-        """The fault's own generator."""
-        return self._fault.random
-
-    def fire(self) -> None:
-        """Prove that it happens, once."""
-        if not self._fired:
-            self._fired = True
-            self._book.record(self._fault, self._exchange, self._peer)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait, but no longer than the fault lasts; always lets others run."""
-        if self._fault.ended.is_set() or seconds <= 0:
-            await asyncio.sleep(0)
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._fault.ended.wait()
-        except TimeoutError:
-            pass
-
-
 @dataclass(slots=True)
 class Plan:
     """What the faults do to one request (or to one accepted connection)."""
@@ -149,6 +39,11 @@ class Plan:
     broken: OneTime | None = None
     shapes: list[OneTime] = field(default_factory=list)
     processes: list[OneTime] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no fault acts."""
+        return not (self.script or self.broken or self.shapes or self.processes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +160,7 @@ class Book:
                 continue
             if not fault.kind.applies(fault.spec, occasion) or not fault.schedule.decide(occasion):
                 continue
-            _put(plan, OneTime(self, fault, exchange, peer))
+            _put(plan, OneTime(fault, partial(self.record, fault, exchange, peer)))
         return plan
 
     def record(self, fault: ActiveFault, exchange: Exchange | None, peer: str | None) -> None:

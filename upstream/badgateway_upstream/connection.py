@@ -8,59 +8,22 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Final
 
+from badgateway_upstream.activefault import Exchange, OneTime
+from badgateway_upstream.answering import Answering, begin_process_faults, play_alone
 from badgateway_upstream.answers import Answer, head
-from badgateway_upstream.book import Book, Exchange, Plan
-from badgateway_upstream.patience import FaultPatience
-from badgateway_upstream.player import AnswerInParts, Player
-from badgateway_upstream.registry import Break, Process, ProcessControls, Shape
 from badgateway_upstream.requests import BadRequestError, Intake, Request
 from badgateway_upstream.schedule import Occasion
-from badgateway_upstream.sinks import Sink, StreamEndedError
+from badgateway_upstream.service import Service
+from badgateway_upstream.sinks import StreamEndedError
 from badgateway_upstream.store import as_json
 
 _LOG: Final = logging.getLogger("badgateway_upstream.connection")
 _LINGER: Final = 1.0
 _MOST_WAITING: Final = 16
 _RST: Final = struct.pack("ii", 1, 0)
-
-
-class App(Protocol):
-    """What answers requests: the shop, or a relay to a real service."""
-
-    def answer(self, request: Request, strike: Callable[[], None] | None = None) -> Answer | Awaitable[Answer]:
-        """Return the true answer, at once where that is possible. ``strike`` may raise inside the handler."""
-
-
-class Service(Protocol):
-    """What connections share."""
-
-    @property
-    def name(self) -> str:
-        """The instance's name."""
-
-    @property
-    def book(self) -> Book:
-        """The faults that are set."""
-
-    @property
-    def app(self) -> App:
-        """What answers."""
-
-    @property
-    def process(self) -> ProcessControls:
-        """What process faults act on."""
-
-    def opened(self, connection: Connection) -> None:
-        """A connection was accepted."""
-
-    def closed(self, connection: Connection) -> None:
-        """A connection is gone."""
-
-    def began(self, request: Request, peer: str) -> Exchange:
-        """A request arrived: make its record."""
 
 
 class Connection(asyncio.Protocol):
@@ -109,7 +72,7 @@ class Connection(asyncio.Protocol):
         plan = self._service.book.plan(occasion, None, self.peer, accepting=True)
         if plan is not None and plan.script is not None:
             self._deaf = True
-            self._start(self._play_alone(plan))
+            self._start(self._play_on_accept(plan.script))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: nobody waits for an answer any more."""
@@ -218,79 +181,27 @@ class Connection(asyncio.Protocol):
         if len(service.book):
             occasion = Occasion(service.name, request.method, request.path, request.headers, request.number)
             plan = service.book.plan(occasion, exchange, self.peer)
-        if plan is None or not (plan.script or plan.broken or plan.shapes or plan.processes):
+        made: Answer | Awaitable[Answer] | None = None
+        if plan is None or plan.empty:
             made = service.app.answer(request)
             if isinstance(made, Answer) and isinstance(made.body, bytes):
                 self._transport.write(made.head + made.body)
                 exchange.status = made.status
                 self._finish(request, exchange, reusable=made.reusable)
-            else:
-                self._start(self._answer(request, exchange, _already(made)))
-            return
-        for one_time in plan.processes:
-            effect = one_time.fault.kind.effect
-            if isinstance(effect, Process):
-                one_time.fire()
-                one_time.fault.begun = True
-                effect.begin(one_time.fault.spec, service.process, one_time.fault.left)
-        self._start(self._answer(request, exchange, self._ask(request, plan), plan))
+                return
+        else:
+            begin_process_faults(plan, service.process)
+        self._start(self._answer(Answering(service, self, self._gone, request, exchange, plan, made)))
 
-    async def _ask(self, request: Request, plan: Plan) -> Answer:
-        strike = None
-        broken = plan.broken
-        if broken is not None:
-
-            def strike() -> None:
-                effect = broken.fault.kind.effect
-                if isinstance(effect, Break):
-                    broken.fire()
-                    effect.strike(broken.fault.spec)
-
-        made = self._service.app.answer(request, strike)
-        return made if isinstance(made, Answer) else await made
-
-    async def _answer(
-        self, request: Request, exchange: Exchange, made: Coroutine[Any, Any, Answer], plan: Plan | None = None
-    ) -> None:
-        """Answer one request: the true answer, or what the faults of ``plan`` make of it."""
-
-        def started(answer: Answer) -> None:
-            exchange.status = answer.status
-
-        answer = AnswerInParts(lambda: made, started)
-        try:
-            is_open = await self._play(plan or Plan(), answer, request)
-        finally:
-            if not answer.begun:
-                made.close()
-            await answer.close()
-            exchange.duration = time.time() - exchange.started
+    async def _answer(self, answering: Answering) -> None:
+        is_open = await answering.perform()
         self._task = None
         if is_open:
-            self._finish(request, exchange, reusable=answer.reusable)
+            self._finish(answering.request, answering.exchange, reusable=answering.reusable)
         self._pump()
 
-    async def _play(self, plan: Plan, answer: AnswerInParts, request: Request) -> bool:
-        sink: Sink = self
-        for one_time in plan.shapes:
-            effect = one_time.fault.kind.effect
-            if isinstance(effect, Shape):
-                sink = effect.wrap(one_time.fault.spec, sink, one_time)
-        if plan.script is None:
-            async for piece in answer.pieces():
-                await sink.write(piece)
-            return True
-        patience = FaultPatience(plan.script, self._gone, request.body.until)
-        script = plan.script.fault.script
-        player = Player(sink, patience, answer, self._service.book.limits.files)
-        plan.script.fire()
-        return await player.play(script)
-
-    async def _play_alone(self, plan: Plan) -> None:
-        assert plan.script is not None
-        patience = FaultPatience(plan.script, self._gone, _no_body)
-        plan.script.fire()
-        await Player(self, patience, None).play(plan.script.fault.script)
+    async def _play_on_accept(self, one_time: OneTime) -> None:
+        await play_alone(self, self._gone, one_time)
         self._task = None
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -343,11 +254,3 @@ class Connection(asyncio.Protocol):
         top = head(error.status, len(body), "application/json", "Connection: close\r\n")
         self._transport.write(top + body)
         self._end()
-
-
-async def _already(made: Answer | Awaitable[Answer]) -> Answer:
-    return made if isinstance(made, Answer) else await made
-
-
-async def _no_body(count: int | None) -> None:
-    del count

@@ -11,7 +11,8 @@ from aiohttp.typedefs import Handler
 from pydantic import ValidationError
 
 from badgateway_upstream.access import error_response, guard
-from badgateway_upstream.book import ActiveFault, Book, Exchange, RefusedError
+from badgateway_upstream.activefault import ActiveFault, Exchange
+from badgateway_upstream.book import Book, RefusedError
 from badgateway_upstream.durations import parse_duration
 from badgateway_upstream.registry import FAULTS, FaultSpec, FaultType
 from badgateway_upstream.strict import problems_of

@@ -21,10 +21,11 @@ from aiohttp import web
 
 from badgateway_upstream import control
 from badgateway_upstream.access import find_token
-from badgateway_upstream.book import ActiveFault, Book, Exchange, Limits
+from badgateway_upstream.activefault import ActiveFault, Exchange
+from badgateway_upstream.book import Book, Limits
 from badgateway_upstream.clock import Clock
 from badgateway_upstream.config import InstanceConfig
-from badgateway_upstream.connection import App, Connection
+from badgateway_upstream.connection import Connection
 from badgateway_upstream.events import EventWriter, log_to_stderr
 from badgateway_upstream.listener import Listener
 from badgateway_upstream.portowner import owner_of
@@ -32,6 +33,7 @@ from badgateway_upstream.process import ThisProcess
 from badgateway_upstream.registry import FaultSpec, Process
 from badgateway_upstream.relay import Relay
 from badgateway_upstream.requests import Request
+from badgateway_upstream.service import App
 from badgateway_upstream.shop import Shop
 from badgateway_upstream.store import Store
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import select
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -16,6 +17,7 @@ from typing import Final
 _LOG: Final = logging.getLogger("badgateway_upstream.listener")
 _RETRY: Final = 0.1
 _MOST_FILLERS: Final = 16
+_HANDSHAKE_MS: Final = 100
 
 
 class Listener:
@@ -103,9 +105,8 @@ class Listener:
         filler = socket.socket(self._socket.family, socket.SOCK_STREAM)
         filler.setblocking(False)
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 - compared, not bound
-        result = filler.connect_ex((host, self._port))
-        # On loopback the handshake is over when connect returns, so "in progress" means: the SYN was dropped.
-        if result == errno.EINPROGRESS and not _connected(filler):
+        filler.connect_ex((host, self._port))
+        if not _connected(filler):
             filler.close()
             return False
         self._fillers.append(filler)
@@ -153,8 +154,7 @@ class Listener:
 
 
 def _connected(filler: socket.socket) -> bool:
-    try:
-        filler.getpeername()
-    except OSError:
-        return False
-    return True
+    """Whether the kernel completes the handshake. It does so at once, or only a second later, when a SYN is resent."""
+    poll = select.poll()
+    poll.register(filler, select.POLLOUT)
+    return bool(poll.poll(_HANDSHAKE_MS)) and filler.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0

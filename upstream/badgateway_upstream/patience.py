@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from badgateway_upstream.book import OneTime
+from badgateway_upstream.activefault import OneTime
 
 
 class FaultPatience:

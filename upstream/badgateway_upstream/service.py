@@ -1,0 +1,51 @@
+"""What the connections of an instance share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
+
+from badgateway_upstream.activefault import Exchange
+from badgateway_upstream.answers import Answer
+from badgateway_upstream.book import Book
+from badgateway_upstream.registry import ProcessControls
+from badgateway_upstream.requests import Request
+
+if TYPE_CHECKING:
+    from badgateway_upstream.connection import Connection
+
+
+class App(Protocol):
+    """What answers requests: the shop, or a relay to a real service."""
+
+    def answer(self, request: Request, strike: Callable[[], None] | None = None) -> Answer | Awaitable[Answer]:
+        """Return the true answer, at once where that is possible. ``strike`` may raise inside the handler."""
+
+
+class Service(Protocol):
+    """What connections share."""
+
+    @property
+    def name(self) -> str:
+        """The instance's name."""
+
+    @property
+    def book(self) -> Book:
+        """The faults that are set."""
+
+    @property
+    def app(self) -> App:
+        """What answers."""
+
+    @property
+    def process(self) -> ProcessControls:
+        """What process faults act on."""
+
+    def opened(self, connection: Connection) -> None:
+        """A connection was accepted."""
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+
+    def began(self, request: Request, peer: str) -> Exchange:
+        """A request arrived: make its record."""
