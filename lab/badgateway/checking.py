@@ -120,8 +120,8 @@ def status_text(seen: Seen) -> str:
 
 
 def elapsed_text(seconds: float) -> str:
-    """A measured time, to the tenth of a millisecond."""
-    return format_duration(round(seconds, 4))
+    """A measured time, to four digits."""
+    return f"{seconds * 1000:.4g}ms" if seconds < 1 else f"{seconds:.4g}s"
 
 
 def first_unmet(expect: Expectation, all_seen: Sequence[Seen]) -> tuple[list[Check], Seen]:

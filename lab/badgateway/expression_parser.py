@@ -231,7 +231,9 @@ class _Parser:
         while self.take(","):
             found.append(self.filter())
         if not self.take(")"):
-            self.fail('expected "," or ")"')
+            # YAML ends a text at a comma where it stands inside braces
+            cut = self.token.kind == "end"
+            self.fail('expected "," or ")"', "between { and } an expression with a comma needs quotes" if cut else "")
         return tuple(found)
 
     def filter(self) -> Filter:

@@ -162,7 +162,9 @@ class ScenarioResult:
             if not check.held
         ]
         lines += [f"{file}:{w.line}: {w.window}: {w.check}" for w in self.windows if not w.check.held]
-        lines += [f"{file}:{f.line}: the fault {f.kind} at {f.target} never fired" for f in self.faults if not f.held]
+        if self.outcome not in {"environment", "invalid"}:  # it may well have, had the run gone on
+            unfired = [fault for fault in self.faults if not fault.held]
+            lines += [f"{file}:{f.line}: the fault {f.kind} at {f.target} never fired" for f in unfired]
         return lines + ([f"{file}: {self.why}"] if self.why else [])
 
 

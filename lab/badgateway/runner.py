@@ -168,9 +168,13 @@ class _Run:
             return
         self._tell("traffic")
         origin = asyncio.get_running_loop().time()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._timeline(lab, origin))
-            group.create_task(run_traffic(self.scenario.traffic, lab.urls, self.result.observations, origin=origin))
+        seen = self.result.observations
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._timeline(lab, origin))
+                group.create_task(run_traffic(self.scenario.traffic, lab.urls, seen, origin=origin))
+        except ExceptionGroup as stopped:
+            raise exception_of(stopped) from None
 
     async def _timeline(self, lab: LabLike, origin: float) -> None:
         moments = sorted(enumerate(self.scenario.timeline), key=lambda entry: entry[1].at)

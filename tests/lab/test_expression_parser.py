@@ -81,6 +81,7 @@ def test_blank_space_does_not_matter() -> None:
         ("share(status=500 > 1%", 17, 'expected "," or ")"', ""),
         ("share(truncated=yes) > 1%", 16, "truncated is true or false", ""),
         ("share(failure=refusd) > 1%", 14, "unknown failure", 'did you mean "refused"?'),
+        ("share(status=200", 16, 'expected "," or ")"', "between { and } an expression with a comma needs quotes"),
         ("(p95 < 1s", 9, 'expected ")"', ""),
         ("p95 < 1s p99 < 1s", 9, 'expected "and", "or" or the end', ""),
         ("p95 < 1s and", 12, "expected something measured", ""),

@@ -151,11 +151,11 @@ s.yaml:31:33: timeline[0].fault: unknown fault "hangg"; did you mean "hang"?
 s.yaml:32:5: timeline[1].at: is required
 s.yaml:33:14: timeline[2].pause: unknown key; known: advance, breaker, clear, expect, fault, note, patch, restart, stop
 s.yaml:35:14: expect[0].during: the span 12s..6s is empty; the smaller end stands first
-s.yaml:35:48: expect[0].that: share is a share, to be compared with something like 95%, not 95ms
+s.yaml:35:50: expect[0].that: share is a share, to be compared with something like 95%, not 95ms
     share(status=504) > 95ms
                         ^
 s.yaml:36:5: expect[1]: has both during and after; a window is one of them
-s.yaml:36:41: expect[1].that: decided_by=lbb: there is no such tier; did you mean "lb"?
+s.yaml:36:40: expect[1].that: decided_by=lbb: there is no such tier; did you mean "lb"?
 s.yaml:37:10: lesson.predikt: unknown key; did you mean "predict"?
 s.yaml:37:29: lesson.debug: must be a list, not 1
 """
