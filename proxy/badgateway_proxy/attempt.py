@@ -200,6 +200,7 @@ class Attempt:
         self.record.wait = self._lap()
         self.record.status = head.status
         self.record.phase = connection.phase = Phase.RECEIVE
+        connection.expect_nothing()
         return head
 
     async def next_bytes(self) -> bytes:

@@ -5,6 +5,8 @@ Transport only: it decides nothing about retries, statuses or pooling. Every fai
 """
 
 import asyncio
+import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +21,18 @@ from badgateway_proxy.errors import ErrorType, HopError, Phase
 HIGH_WATER = 64 * 1024
 
 _SWITCHING_PROTOCOLS = 101
+
+#: At least so many of a response's first bytes are looked at, however few of them are to be shown.
+_TELLING = 32
+
+#: RFC 9112 section 2.3: what a peer says in a later minor version of HTTP/1 can be read as HTTP/1.1.
+_HTTP_1 = re.compile(r"1\.[0-9]")
+
+#: What may not stand in a reason phrase (RFC 9112 section 4).
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+#: The least that a head has besides its fields: `HTTP/1.1 200`, and the ends of two lines.
+_BARE_HEAD = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +78,10 @@ class UpstreamConnection(asyncio.Protocol):
     ) -> None:
         self._loop = loop
         self._limits = limits
+        self._kept = max(limits.first_bytes, _TELLING)
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = self._new_parser()
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: float | None = None
         self._deadline_error: tuple[ErrorType, str] = (ErrorType.CONNECTION_READ_TIMEOUT, "")
@@ -78,9 +93,16 @@ class UpstreamConnection(asyncio.Protocol):
         self.local = ""
         self.idle_since = 0.0
         self.closed = False
+        self._peer_ended = False
+        self._unasked = b""
         self.served = 0
         self.in_use = False
         self._begin("GET")
+
+    def _new_parser(self) -> httptools.HttpResponseParser:
+        parser = httptools.HttpResponseParser(self)
+        parser.set_dangerous_leniencies(lenient_version=True)  # versions are ours to judge
+        return parser
 
     # -- one exchange ---------------------------------------------------------------------------------
 
@@ -89,10 +111,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._head = ResponseHead(0)
         self._heads: list[ResponseHead] = []
         self._interim_seen = 0
+        self._heads_size = 0
         self._head_done = False
         self._chunks: list[bytes] = []
         self._buffered = 0
         self._error: HopError | None = None
+        self._unusable = False
         self._surplus = False
         self._keep_alive = True
         self._until_close = False
@@ -102,7 +126,12 @@ class UpstreamConnection(asyncio.Protocol):
         self.complete = False
         self.received = 0
         self.body_received = 0
-        self.first_bytes = b""
+        self._start = b""
+
+    @property
+    def first_bytes(self) -> bytes:
+        """What the peer sent first in answer to this request, as far as it is kept."""
+        return self._start[: self._limits.first_bytes]
 
     def send_head(self, head: bytes, method: str) -> None:
         """Start an exchange: write a request head (with a small body behind it, if there is one).
@@ -115,7 +144,12 @@ class UpstreamConnection(asyncio.Protocol):
         self.in_use = True
         self.served += 1
         assert self._transport is not None
-        if not self.closed:
+        if self._unasked:
+            self._start = self._unasked
+            self._unusable_because(ErrorType.HTTP_PROTOCOL_ERROR, "the peer spoke before it was asked")
+        elif self.closed:
+            self._error = self._lost(None)
+        else:
             self._transport.write(head)
 
     async def send_body(self, data: bytes) -> None:
@@ -144,15 +178,13 @@ class UpstreamConnection(asyncio.Protocol):
         Raises:
             HopError: what the peer did instead of sending one.
         """
-        if self._error is not None and not self._relayable:
+        if self._heads and not (self._unusable and self._head_done):
+            return self._heads.pop(0)
+        # A head that came in one packet with something that is no HTTP: nothing of it was relayed yet, so an honest
+        # 502 is still possible. One whose body only ends too early is relayed, and cut where it was.
+        if self._error is not None:
             raise self._error
-        return self._heads.pop(0) if self._heads else None
-
-    @property
-    def _relayable(self) -> bool:
-        # Head and error in one packet: nothing was relayed yet, so an honest 502 is still possible. But interim
-        # responses that came before the error go out.
-        return bool(self._heads) and not self._head_done
+        return None
 
     def changed(self) -> "asyncio.Future[None]":
         """Wait (await it) until something has happened: bytes came, a deadline passed, the connection ended."""
@@ -171,6 +203,7 @@ class UpstreamConnection(asyncio.Protocol):
             if self._error is not None:
                 raise self._error
             await self.changed()
+        self._deadline = None  # while the client is slow to take these bytes, the peer is not late
         return self.take()
 
     def take(self) -> bytes:
@@ -183,7 +216,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._buffered = 0
         if self._reading_paused:
             self._reading_paused = False
-            if self._transport is not None and not self.closed:
+            if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
         return data
 
@@ -212,6 +245,7 @@ class UpstreamConnection(asyncio.Protocol):
             and self._keep_alive
             and not self._surplus
             and not self.closed
+            and not self._peer_ended
             and self._error is None
             and not self._writing_paused
         )
@@ -249,9 +283,15 @@ class UpstreamConnection(asyncio.Protocol):
         error, details = self._deadline_error
         self.fail(HopError(error, details, phase=self.phase, first_bytes=self.first_bytes))
 
+    def expect_nothing(self) -> None:
+        """Let no deadline be in force until the next `expect_within`."""
+        self._deadline = None
+
     def fail(self, error: HopError) -> None:
-        """End the exchange with `error`; whoever waits gets it. The first error stays."""
-        if self._error is None:
+        """End the exchange with `error`; whoever waits gets it. The first error stays, and so does a whole response."""
+        if self.complete:
+            self._keep_alive = False
+        elif self._error is None:
             self._error = error
         self._wake()
         if self._write_waiter is not None and not self._write_waiter.done():
@@ -266,7 +306,8 @@ class UpstreamConnection(asyncio.Protocol):
         if hasattr(transport, "max_size"):
             transport.max_size = HIGH_WATER
         name = transport.get_extra_info("sockname")
-        self.local = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+        if name:  # none for a connection that was reset at once
+            self.local = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
     def data_received(self, data: bytes) -> None:
         if self._tunnel is not None:
@@ -274,29 +315,35 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if not self.in_use:
             # Nobody asked: bytes that a peer sends between two responses must never reach the next client.
+            self._unasked = data[: self._kept]
             self.close()
             return
-        if self.received < self._limits.first_bytes:
-            self.first_bytes += data[: self._limits.first_bytes - self.received]
+        if self.received < self._kept:
+            self._start += data[: self._kept - self.received]
         self.received += len(data)
+        if self._head_done and self._head.status == _SWITCHING_PROTOCOLS:
+            self._chunks.append(data)
+            self._wake()
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._switched(data[upgrade.args[0] :])
         except (httptools.HttpParserError, httptools.HttpParserCallbackError) as error:
-            self._parser_stopped(error, data)
+            self._parser_stopped(error)
         if self._error is None and not self.complete:
             self._cap_what_the_parser_holds(len(data))
         if self._buffered > HIGH_WATER and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
-            self._transport.pause_reading()
+            if not self._transport.is_closing():
+                self._transport.pause_reading()
         self._wake()
 
     def _cap_what_the_parser_holds(self, size: int) -> None:
         # llhttp has no limits: a head or trailer line without an end would grow in memory for as long as it comes.
         if not self._head_done:
-            if self.received > self._limits.head * (1 + self._interim_seen):
-                self._too_large(f"the response head exceeds {self._limits.head} bytes")
+            if self.received > self._limits.header:
+                self._cap_head()
         elif self.body_received != self._body_at_last_look:
             self._body_at_last_look = self.body_received
             self._bytes_without_body = 0
@@ -304,24 +351,55 @@ class UpstreamConnection(asyncio.Protocol):
             self._bytes_without_body += size
             if self._bytes_without_body > self._limits.head:
                 details = f"chunk extensions or trailers exceed {self._limits.head} bytes"
-                self.fail(self._refused(ErrorType.HTTP_RESPONSE_TRAILER_SECTION_SIZE, details))
+                self._unusable_because(ErrorType.HTTP_RESPONSE_TRAILER_SECTION_SIZE, details)
+
+    def _cap_head(self) -> None:
+        limits, head = self._limits, self._head
+        size = sum(len(name) + len(value) + 4 for name, value in head.headers)
+        if self.received - self._heads_size - _BARE_HEAD - len(head.reason) - size > limits.header + 4:
+            self._too_large(f"a header exceeds {limits.header} bytes", one=True)
+        elif size > limits.head:
+            self._too_large(f"the response headers exceed {limits.head} bytes together")
+
+    def eof_received(self) -> None:
+        """Note that the peer ends the connection; asyncio now closes it."""
+        self._peer_ended = True
+        if self.in_use:
+            self._ended(None)
+        else:
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, ConnectionError) and self.in_use and not self.complete and not self.closed:
+            self._read_last_words()
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._tunnel is not None:
             self._tunnel(b"")
+        self._ended(exc)
+        self._on_lost(self)
+
+    def _ended(self, exc: Exception | None) -> None:
         if self.in_use and not self.complete and self._error is None:
-            if self._head_done and self._until_close and exc is None:
+            if self._head_done and self._until_close and self._peer_ended:
                 self.complete = True
             else:
                 self._error = self._lost(exc)
         self._wake()
         if self._write_waiter is not None and not self._write_waiter.done():
             self._write_waiter.set_result(None)
-        self._on_lost(self)
+
+    def _read_last_words(self) -> None:
+        # A peer that answers early and closes while it is still being sent to resets the connection. asyncio stops
+        # reading when a write fails, but what came before the reset, such as a 413, still lies in the socket.
+        sock = self.get_extra_info("socket")
+        try:
+            while sock is not None and self._buffered <= HIGH_WATER and (data := os.read(sock.fileno(), HIGH_WATER)):
+                self.data_received(data)
+        except OSError:
+            return
 
     def _lost(self, exc: Exception | None) -> HopError:
         kind, details = closed_early(
@@ -352,7 +430,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_status(self, status: bytes) -> None:
         if not self._surplus:
-            self._head.reason = status
+            self._head.reason += status  # it comes in pieces where packets end in it
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not (self._head_done or self._surplus):  # trailers are read and dropped (RFC 9110 section 6.5.1)
@@ -361,21 +439,26 @@ class UpstreamConnection(asyncio.Protocol):
     def _understand(self, head: ResponseHead) -> None:
         """Check the header section's sizes, and read from it how the body is framed."""
         limits = self._limits
+        total = 0
         if len(head.headers) > limits.headers:
             self._too_large(f"more than {limits.headers} response headers")
         for name, value in head.headers:
             size = len(name)
+            total += size + len(value) + 4
             if size + len(value) > limits.header:
-                self._too_large(f"header {name[:40].decode('latin-1')} exceeds {limits.header} bytes", name)
+                self._too_large(f"header {name[:40].decode('latin-1')} exceeds {limits.header} bytes", one=True)
             elif size == 14 and name.lower() == b"content-length":
                 head.length = int(value)
             elif size == 17 and name.lower() == b"transfer-encoding":
                 if head.chunked or value.strip().lower() != b"chunked":
                     words = f"transfer coding {value[:40].decode('latin-1')!r} is not understood"
-                    self.fail(self._refused(ErrorType.HTTP_RESPONSE_TRANSFER_CODING, words))
+                    self._unusable_because(ErrorType.HTTP_RESPONSE_TRANSFER_CODING, words)
                 head.chunked = True
             elif size == 10 and name.lower() == b"connection":
                 head.connection.append(value)
+        if total > limits.head:
+            self._too_large(f"the response headers exceed {limits.head} bytes together")
+        self._heads_size += total + _BARE_HEAD + len(head.reason)
 
     def on_headers_complete(self) -> None:
         if self._surplus or self._error is not None:
@@ -383,26 +466,35 @@ class UpstreamConnection(asyncio.Protocol):
         parser, head = self._parser, self._head
         self._understand(head)
         head.status = parser.get_status_code()
-        version = parser.get_http_version()
-        if version not in ("1.1", "1.0"):
-            self.fail(self._refused(ErrorType.HTTP_PROTOCOL_ERROR, f"HTTP version {version} in the status line"))
-            return
-        if head.status < 100 or head.status > 599:
-            # RFC 9110 section 15: 100 to 599; real proxies differ on the rest, none can cache or classify it.
-            self.fail(self._refused(ErrorType.HTTP_PROTOCOL_ERROR, f"status code {head.status} is none"))
+        wrong = self._wrong_status_line(head, parser.get_http_version())
+        if wrong is not None:
+            self._unusable_because(ErrorType.HTTP_PROTOCOL_ERROR, wrong)
             return
         if head.status < 200 and head.status != _SWITCHING_PROTOCOLS:
             self._interim_seen += 1
             if self._interim_seen > self._limits.interim:
-                self._too_large(f"more than {self._limits.interim} interim responses")
+                details = f"more than {self._limits.interim} interim responses"
+                self._unusable_because(ErrorType.HTTP_PROTOCOL_ERROR, details)
             self._heads.append(head)
             return
         self._head_done = True
         self._until_close = not (head.chunked or head.length is not None)
-        self._keep_alive = parser.should_keep_alive()
+        self._keep_alive = parser.should_keep_alive() and head.status != _SWITCHING_PROTOCOLS
         self._heads.append(head)
         if self._head_only:
             self._finish()
+
+    def _wrong_status_line(self, head: ResponseHead, version: str) -> str | None:
+        if version != "1.1" and not _HTTP_1.fullmatch(version):
+            return f"HTTP version {version} in the status line"
+        if head.status < 100 or head.status > 599:
+            # RFC 9110 section 15: 100 to 599; real proxies differ on the rest, none can cache or classify it.
+            return f"status code {head.status} is none"
+        if _CONTROL.search(head.reason):
+            return "a control character in the reason phrase"
+        if self._start.startswith((b"RTSP/", b"ICE/")):  # which llhttp reads as if they were HTTP
+            return "not an HTTP response: it does not start with HTTP/"
+        return None
 
     def on_body(self, body: bytes) -> None:
         if self._surplus or self.complete:
@@ -426,23 +518,23 @@ class UpstreamConnection(asyncio.Protocol):
         self.complete = True
         if self._head_only and (self._head.chunked or self._head.length):
             # llhttp waits for the body that a response to HEAD announces and never has.
-            self._parser = httptools.HttpResponseParser(self)
+            self._parser = self._new_parser()
 
     # -- what goes wrong ------------------------------------------------------------------------------
 
-    def _refused(self, kind: ErrorType, details: str) -> HopError:
-        return HopError(kind, details, phase=self.phase, first_bytes=self.first_bytes)
+    def _unusable_because(self, kind: ErrorType, details: str) -> None:
+        self._unusable = True
+        self.fail(HopError(kind, details, phase=self.phase, first_bytes=self.first_bytes))
 
-    def _too_large(self, details: str, name: bytes | None = None) -> None:
-        section = ErrorType.HTTP_RESPONSE_HEADER_SECTION_SIZE
-        self.fail(self._refused(ErrorType.HTTP_RESPONSE_HEADER_SIZE if name else section, details))
+    def _too_large(self, details: str, *, one: bool = False) -> None:
+        kinds = ErrorType.HTTP_RESPONSE_HEADER_SIZE, ErrorType.HTTP_RESPONSE_HEADER_SECTION_SIZE
+        self._unusable_because(kinds[0] if one else kinds[1], details)
 
-    def _parser_stopped(self, error: Exception, data: bytes) -> None:
+    def _parser_stopped(self, error: Exception) -> None:
         if self.complete:
             self._surplus = True
             return
-        kind, details = diagnose(str(error), self.first_bytes, head_done=self._head_done)
-        self.fail(self._refused(kind, details))
+        self._unusable_because(*diagnose(str(error), self._start, head_done=self._head_done))
 
     # -- upgrade --------------------------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +12,8 @@ from badgateway_proxy.client_connection import GatewayServer
 from badgateway_proxy.config import HopConfig
 from badgateway_proxy.hop import Hop
 from badgateway_proxy.serve import gateway_server
-
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+from tests.support.processes import until
+from tests.support.rawclient import RawClient, raw_client
 
 
 @dataclass
@@ -62,24 +63,6 @@ async def raw_upstream(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def answers(*responses: bytes, then: str = "close") -> Any:
-    """A script: read a head, send these bytes (each in a packet of its own), then close, hang or serve the next request."""
-
-    async def script(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            await upstream.read_head(reader)
-            for response in responses:
-                writer.write(response)
-                await writer.drain()
-                await asyncio.sleep(0.01)  # a packet of its own
-            if then == "hang":
-                await asyncio.Event().wait()
-            if then == "close":
-                return
-
-    return script
-
-
 @dataclass
 class RunningHop:
     """A hop in this process, listening on a free port."""
@@ -87,42 +70,79 @@ class RunningHop:
     hop: Hop
     port: int
     server: GatewayServer
+    complaints: list[str]
+    """What was logged meanwhile, warnings and worse; a test that expects some takes them out."""
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def client(self) -> AbstractAsyncContextManager[RawClient]:
+        """A connection to the hop."""
+        return raw_client(self.address)
 
     async def send(self, request: bytes, *, timeout: float = 10.0) -> bytes:
         """Send these bytes on a connection of their own and return everything until the hop closes."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            writer.write(request)
-            async with asyncio.timeout(timeout):
-                return await reader.read()
-        finally:
-            writer.close()
+        async with raw_client(self.address, deadline=timeout) as client:
+            with contextlib.suppress(ConnectionError):
+                await client.send(request)
+            return await client.all()
 
     async def get(self, path: str = "/", *headers: str, method: str = "GET") -> bytes:
         """One request that asks the hop to close behind its answer."""
         lines = [f"{method} {path} HTTP/1.1", "Host: example", "Connection: close", *headers]
         return await self.send(("\r\n".join(lines) + "\r\n\r\n").encode())
 
+    async def records(self, count: int) -> list[dict[str, Any]]:
+        """The records of all exchanges that there were, as soon as there are `count`; no more may be there."""
+        recorder = self.hop.recorder
+        await until(lambda: len(recorder.query()) >= count, what=f"{count} records")
+        records = recorder.query()
+        assert len(records) == count
+        return [record.as_dict() for record in records]
+
     async def record(self) -> dict[str, Any]:
         """The one exchange that there was, once it is over."""
-        async with asyncio.timeout(5):
-            while not (records := self.hop.recorder.query()):
-                await asyncio.sleep(0.002)
-        assert len(records) == 1
-        return records[0].as_dict()
+        (record,) = await self.records(1)
+        return record
 
 
 @asynccontextmanager
 async def running_hop(*upstreams: str, **settings: Any) -> AsyncIterator[RunningHop]:
-    """Run a hop before these upstreams."""
+    """Run a hop before these upstreams; fail if it leaves anything behind: a task, a connection, a complaint."""
     config = HopConfig.model_validate({"name": "lb", "tier": "lb", "upstreams": upstreams, **settings})
     hop = Hop(config, seed=1)
     server = gateway_server(hop)
     listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    complaints = Complaints()
+    logging.getLogger().addHandler(complaints)
     try:
-        yield RunningHop(hop, listener.sockets[0].getsockname()[1], server)
+        yield RunningHop(hop, listener.sockets[0].getsockname()[1], server, complaints.lines)
+        await until(lambda: not hop.in_flight, what="no request in flight")
     finally:
         listener.close()
         await server.shutdown(0.1)
         hop.pool.close()
-        await asyncio.sleep(0)
+        logging.getLogger().removeHandler(complaints)
+    await until(lambda: not hop.pool.open, what="no connection to an endpoint left")
+    await until(lambda: not _tasks_of_hops(), what="no task of the hop left")
+    assert not complaints.lines, "\n".join(complaints.lines)
+
+
+class Complaints(logging.Handler):
+    """Keeps what is logged as a warning or worse."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+def _tasks_of_hops() -> list[asyncio.Task[Any]]:
+    def is_ours(task: asyncio.Task[Any]) -> bool:
+        code = getattr(task.get_coro(), "cr_code", None)
+        return code is not None and ("badgateway_proxy" in code.co_filename or "aiohttp" in code.co_filename)
+
+    return [task for task in asyncio.all_tasks() if is_ours(task)]
