@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from badgateway_upstream.clock import Clock
-from badgateway_upstream.registry import FAULTS, FaultSpec, FaultType, Script
+from badgateway_upstream.registry import FAULTS, FaultSpec, FaultType, Process, Script
 from badgateway_upstream.schedule import Schedule
 from badgateway_upstream.steps import Step, parse_steps
 
@@ -75,7 +75,8 @@ class ActiveFault:
         return max(0.0, self.expires_at - self._clock.now())
 
     def state(self) -> dict[str, Any]:
-        """As `GET /faults` shows it."""
+        """As `GET /faults` shows it. `begun`, of process faults: the effect has set in."""
+        begun = {"begun": self.begun} if isinstance(self.kind.effect, Process) else {}
         return {
             **self.spec.model_dump(mode="json", exclude_none=True, exclude={"when"}),
             "id": self.id,
@@ -84,6 +85,7 @@ class ActiveFault:
             "matched": self.schedule.matched,
             "set_at": self.set_at,
             "expires_in": round(self.left, 3),
+            **begun,
         }
 
 

@@ -100,8 +100,8 @@ def begin_process_faults(plan: Plan, process: ProcessControls) -> None:
         effect = one_time.fault.kind.effect
         if isinstance(effect, Process):
             one_time.fire()
-            one_time.fault.begun = True
             effect.begin(one_time.fault.spec, process, one_time.fault.left)
+            one_time.fault.begun = True
 
 
 async def _no_body(count: int | None) -> None:

@@ -212,8 +212,8 @@ class Instance:
         effect = fault.kind.effect
         if isinstance(effect, Process) and not fault.ended.is_set():
             self.book.record(fault, None, None)
-            fault.begun = True
             effect.begin(fault.spec, self.process, fault.left)
+            fault.begun = True
 
     def _end_process_fault(self, fault: ActiveFault) -> None:
         effect = fault.kind.effect

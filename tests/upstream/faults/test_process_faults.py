@@ -45,6 +45,13 @@ async def connect_error(app: SpawnedInstance, seconds: float) -> str | None:
     return None
 
 
+async def set_in(app: SpawnedInstance, fault: str) -> None:
+    """Wait until the effect of a fault that lasts has set in: its firing is told before."""
+    async with asyncio.timeout(10):
+        while not (await app.api("GET", f"/faults/{fault}"))[1]["begun"]:
+            pass
+
+
 @proves("crash")
 async def test_crash_is_told_before_it_happens() -> None:
     async with spawned() as app:
@@ -120,6 +127,7 @@ async def test_stop_listening_refuses_and_ends() -> None:
             assert await idle.answer()
             state = await app.fault("stop_listening")
             assert (await app.event())["fault"] == state["id"]
+            await set_in(app, state["id"])
             assert await idle.all() == b""
         assert await connect_error(app, 1) == "ECONNREFUSED"
         assert (await app.api("DELETE", f"/faults/{state['id']}"))[0] == 204
@@ -136,6 +144,7 @@ async def test_accept_queue_full_drops_syns_and_ends() -> None:
             assert await kept.answer()
             state = await app.fault("accept_queue_full", close_connections=False)
             assert (await app.event())["kind"] == "accept_queue_full"
+            await set_in(app, state["id"])
             assert [await connect_error(app, 0.3) for _ in range(3)] == ["timeout"] * 3
             # Connections that were accepted before go on.
             await kept.get()
