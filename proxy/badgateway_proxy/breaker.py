@@ -146,9 +146,9 @@ class Breaker:
             self._count_probe(outcome, duration, now)
 
     @property
-    def current(self) -> str:
+    def current(self) -> State:
         """The state as of the last call; unlike `state` it does not look at the clock."""
-        return self._state.value
+        return self._state
 
     def state(self, now: float) -> State:
         """The state at ``now``; moves on by itself when its time is up."""

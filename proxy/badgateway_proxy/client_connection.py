@@ -6,7 +6,7 @@ cannot be parsed (aiohttp's own is a 400 over HTTP/1.0 with a logged traceback),
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, Protocol, cast
 
 from aiohttp import StreamReader, web
@@ -30,8 +30,8 @@ class Gateway(Protocol):
     client_head_timeout: float
     max_connections: int
 
-    async def serve(self, client: "ClientConnection", message: RawRequestMessage, body: StreamReader) -> bool:
-        """Answer one request. Returns whether the client's connection may carry another."""
+    def serve(self, client: "ClientConnection", message: RawRequestMessage, body: StreamReader) -> Awaitable[bool]:
+        """Answer one request. The result says whether the client's connection may carry another."""
 
     def refuse(self, client: "ClientConnection", error: HopError) -> None:
         """Answer what never became a request; the connection is closed behind it."""

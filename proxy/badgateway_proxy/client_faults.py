@@ -7,7 +7,7 @@ retried. Framing that two parsers could read differently is refused, not repaire
 import re
 from collections.abc import Sequence
 
-from aiohttp.http import RawRequestMessage
+from aiohttp.http import HttpVersion10, RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
 
 from badgateway_proxy.errors import ErrorType, HopError, Phase
@@ -58,46 +58,43 @@ def unspeakable(version: str) -> HopError:
     return client_error(505, f"HTTP/{version} is not spoken here; HTTP/1.1 is")
 
 
-def check_framing(raw_headers: Sequence[tuple[bytes, bytes]], *, http_1_0: bool, max_headers_bytes: int) -> None:
+def check_framing(message: RawRequestMessage, *, max_header: int, max_headers: int) -> None:
     """Refuse a header section that is too large or whose framing is ambiguous.
 
+    What aiohttp's parser refuses never comes here: repeated or malformed Content-Length, Content-Length together
+    with Transfer-Encoding, obs-fold, bare CR, a space before the colon.
+
     Args:
-        raw_headers: the header section as received.
-        http_1_0: whether the request came as HTTP/1.0.
-        max_headers_bytes: the cap on all names and values together.
+        message: the request's head.
+        max_header: the cap that the parser held each header to, in bytes.
+        max_headers: the cap on all names and values together, in bytes.
 
     Raises:
         HopError: status 400 (RFC 9112 section 6.3), 431 (RFC 6585) or 501 (RFC 9112 section 6.1).
     """
-    size = 0
-    coding: bytes | None = None
-    has_length = False
-    for name, value in raw_headers:
-        size += len(name) + len(value)
-        length = len(name)
-        if length == 17 and name.lower() == b"transfer-encoding":
-            if coding is not None:
-                raise client_error(400, "more than one Transfer-Encoding")
-            coding = value.lower()
-        elif length == 14 and name.lower() == b"content-length":
-            if has_length:
-                raise client_error(400, "more than one Content-Length")
-            has_length = True
-    if size > max_headers_bytes:
-        raise client_error(431, f"the request headers exceed {max_headers_bytes} bytes together")
-    if coding is not None:
-        _check_coding(coding, has_length=has_length, http_1_0=http_1_0)
+    raw_headers = message.raw_headers
+    if len(raw_headers) * 2 * max_header > max_headers:
+        size = sum(len(name) + len(value) for name, value in raw_headers)
+        if size > max_headers:
+            raise client_error(431, f"the request headers exceed {max_headers} bytes together")
+    codings = message.headers.getall("Transfer-Encoding", ())
+    if codings:
+        _check_coding(
+            codings, has_length="Content-Length" in message.headers, http_1_0=message.version == HttpVersion10
+        )
 
 
-def _check_coding(coding: bytes, *, has_length: bool, http_1_0: bool) -> None:
+def _check_coding(values: Sequence[str], *, has_length: bool, http_1_0: bool) -> None:
+    if len(values) > 1:
+        raise client_error(400, "more than one Transfer-Encoding")
     if has_length:
         raise client_error(400, "Content-Length together with Transfer-Encoding")
     if http_1_0:
         raise client_error(400, "Transfer-Encoding in an HTTP/1.0 request")
-    if coding == b"chunked":
+    codings = [part.strip() for part in values[0].lower().split(",")]
+    if codings == ["chunked"]:
         return
-    codings = [part.strip() for part in coding.split(b",")]
-    if codings[-1] == b"chunked" and codings.count(b"chunked") == 1 and b"identity" not in codings:
+    if codings[-1] == "chunked" and codings.count("chunked") == 1 and "identity" not in codings:
         raise client_error(501, "a transfer coding other than chunked is not implemented here")
     raise client_error(400, "a Transfer-Encoding that does not end in one chunked")
 

@@ -66,7 +66,7 @@ class Exchange:
         if request_id is None or not _REQUEST_ID.fullmatch(request_id):
             request_id = hop.new_request_id()
         self._record = ExchangeRecord(
-            hop.config.name, hop.config.tier, request_id, time.time(), client.address, message.method, message.path
+            hop.name, hop.tier, request_id, time.time(), client.address, message.method, message.path
         )
         self._reply = Reply(hop, client, message, self._record)
 
@@ -94,7 +94,7 @@ class Exchange:
             if not record.request_bytes:
                 record.request_bytes = self._body.received
             record.duration = time.monotonic() - self._started
-            self._hop.recorder.add(record)
+            self._hop.ended(record)
 
     # -- the way there ---------------------------------------------------------------------------------
 
@@ -103,9 +103,7 @@ class Exchange:
         version, fields, limits = message.version, message.headers, hop.limits
         if version not in (HttpVersion11, HttpVersion10):
             raise unspeakable(f"{version.major}.{version.minor}")
-        check_framing(
-            message.raw_headers, http_1_0=version == HttpVersion10, max_headers_bytes=limits.request_headers_total
-        )
+        check_framing(message, max_header=limits.request_header, max_headers=limits.request_headers_total)
         if not self._target.startswith("/"):
             self._target = origin_form(message)
         if "Via" in fields and hop.is_in(fields.getall("Via")):

@@ -26,18 +26,32 @@ HOP_BY_HOP = frozenset(
 
 #: Request fields that the hop reads and writes anew.
 _REWRITTEN = frozenset(
-    (
-        b"via",
-        b"x-request-id",
-        b"x-forwarded-for",
-        b"x-forwarded-proto",
-        b"x-forwarded-host",
-        b"forwarded",
-        b"expect",
-    )
+    (b"via", b"x-request-id", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded", b"expect")
 )
-_NOT_FORWARDED = HOP_BY_HOP | _REWRITTEN
-_NOT_RELAYED = HOP_BY_HOP | {b"via", b"proxy-status", b"x-request-id"}
+#: Fields of a response that it writes anew.
+_APPENDED = frozenset((b"via", b"proxy-status", b"x-request-id"))
+
+
+class _Names(dict[bytes, bytes]):
+    """What becomes of a field, by its name as spelt: `b""` goes on as it is, otherwise the name in lower case.
+
+    Spellings are few, so each is looked at once; a client that makes them up only empties the memory.
+    """
+
+    def __init__(self, special: Set[bytes]) -> None:
+        super().__init__()
+        self._special = special
+
+    def __missing__(self, name: bytes) -> bytes:
+        if len(self) >= 1024:
+            self.clear()
+        lower = name.lower()
+        found = self[name] = lower if lower in self._special else b""
+        return found
+
+
+_REQUEST_NAMES = _Names(HOP_BY_HOP | _REWRITTEN | {b"host"})
+_RESPONSE_NAMES = _Names(HOP_BY_HOP | _APPENDED)
 
 #: Connection lists nothing.
 NO_NAMES: Set[bytes] = frozenset()
@@ -80,16 +94,16 @@ def request_head(
     lines = [f"{method} {target} HTTP/1.1".encode("utf-8", "surrogateescape")]
     seen: dict[bytes, list[bytes]] = {}
     original_host = b""
-    for name, value in raw_headers:
-        lower = name.lower()
-        if lower == b"host":
-            original_host = value if host is None else host.encode()
+    for field in raw_headers:
+        special = _REQUEST_NAMES[field[0]]
+        if not special:
+            if not also_dropped or field[0].lower() not in also_dropped:
+                lines.append(b"%b: %b" % field)
+        elif special == b"host":
+            original_host = field[1] if host is None else host.encode()
             lines.append(b"Host: " + original_host)
-        elif lower not in _NOT_FORWARDED:
-            if not also_dropped or lower not in also_dropped:
-                lines.append(name + b": " + value)
-        elif lower in _REWRITTEN:
-            seen.setdefault(lower, []).append(value)
+        elif special in _REWRITTEN:
+            seen.setdefault(special, []).append(field[1])
     lines.append(_added(seen, via, request_id, client.encode(), scheme.encode(), original_host))
     if chunked:
         lines.append(b"Transfer-Encoding: chunked")
@@ -158,15 +172,15 @@ def response_head(
     """
     lines = [_status_line(status, reason)]
     earlier_via, earlier_status = b"", b""
-    for name, value in headers:
-        lower = name.lower()
-        if lower not in _NOT_RELAYED:
-            if not also_dropped or lower not in also_dropped:
-                lines.append(name + b": " + value + b"\r\n")
-        elif lower == b"via":
-            earlier_via += value + b", "
-        elif lower == b"proxy-status":
-            earlier_status += value + b", "
+    for field in headers:
+        special = _RESPONSE_NAMES[field[0]]
+        if not special:
+            if not also_dropped or field[0].lower() not in also_dropped:
+                lines.append(b"%b: %b\r\n" % field)
+        elif special == b"via":
+            earlier_via += field[1] + b", "
+        elif special == b"proxy-status":
+            earlier_status += field[1] + b", "
     lines.append(
         b"Via: %b%b\r\nX-Request-ID: %b\r\nProxy-Status: %b%b\r\n"
         % (earlier_via, via, request_id, earlier_status, proxy_status)

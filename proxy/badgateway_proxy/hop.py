@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Awaitable
 from typing import Any
 
 from aiohttp import StreamReader
@@ -64,6 +65,7 @@ class Hop:
         self.balancer = RoundRobin([parse_endpoint(upstream) for upstream in config.upstreams])
         self.retry = RetryPolicy(config.retry)
         self.profile = PROFILES[config.profile]
+        self.name, self.tier = config.name, config.tier
         self.via = f"1.1 {config.name}".encode()
         self.member_prefix = f'{config.name}; next-hop="'
         self.client_head_timeout = config.timeouts.client_head
@@ -75,15 +77,17 @@ class Hop:
         """An X-Request-ID for a request that came without one: 16 hexadecimal digits."""
         return f"{self._bits(64):016x}"
 
-    async def serve(self, client: ClientConnection, message: RawRequestMessage, body: StreamReader) -> bool:
-        """Serve one request. Returns whether the client's connection may carry another."""
+    def serve(self, client: ClientConnection, message: RawRequestMessage, body: StreamReader) -> Awaitable[bool]:
+        """Serve one request. The result says whether the client's connection may carry another."""
         self.in_flight += 1
-        try:
-            return await Exchange(self, client, message, body).run()
-        finally:
-            self.in_flight -= 1
-            if self._idle is not None and not self.in_flight:
-                self._idle.set()
+        return Exchange(self, client, message, body).run()
+
+    def ended(self, record: ExchangeRecord) -> None:
+        """An exchange is over, whatever became of it."""
+        self.recorder.add(record)
+        self.in_flight -= 1
+        if self._idle is not None and not self.in_flight:
+            self._idle.set()
 
     async def until_idle(self) -> None:
         """Wait until no request is being served."""
