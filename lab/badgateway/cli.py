@@ -65,7 +65,7 @@ class LazyGroup(click.Group):
         if entry is None and args and not args[0].startswith("-"):
             hint = did_you_mean(args[0], COMMANDS)
             ctx.fail(f"no command {args[0]!r}; {hint or '`badgateway --help` lists them'}")
-        if entry is not None and entry.starts_chain and "--help" not in args:
+        if entry is not None and entry.starts_chain and not _needs_no_chain(args):
             _start_fork_server(ctx)
         return super().resolve_command(ctx, args)
 
@@ -89,6 +89,11 @@ EXIT_CODES = """\b
 Exit codes: 0 all held · 1 an expectation failed · 2 usage or scenario invalid ·
 3 environment (port taken, child died, no chain running) · 130 interrupted
 """
+
+
+def _needs_no_chain(args: Sequence[str]) -> bool:
+    """Help, and a chain that runs already, need no fork server."""
+    return any(arg in {"-h", "--help"} or arg.partition("=")[0] == "--attach" for arg in args)
 
 
 def _start_fork_server(ctx: click.Context) -> None:
@@ -137,9 +142,9 @@ def run(argv: Sequence[str] | None = None) -> int:
         code = cli.main(args=argv, prog_name="badgateway", standalone_mode=False)
     except (KeyboardInterrupt, Interrupted, click.Abort):
         return INTERRUPTED
-    except BrokenPipeError:
-        _silence_stdout()
-        return BROKEN_PIPE
+    except SystemExit:
+        # in this mode click leaves so only for a broken pipe, with 1: which here means that an expectation failed
+        return _reader_left()
     except Exception as error:  # noqa: BLE001  (the outermost boundary: a user never sees a traceback unasked)
         return _report(error)
     return code if isinstance(code, int) else 0
@@ -182,7 +187,8 @@ def _never_fail_to_encode(stream: Any) -> None:
         reconfigure(errors="replace")
 
 
-def _silence_stdout() -> None:
-    """The reader left: give the interpreter's last flush somewhere harmless to go."""
+def _reader_left() -> int:
+    """Nobody reads on: give the interpreter's last flush somewhere harmless to go."""
     devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
+    os.dup2(devnull, sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return BROKEN_PIPE

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from badgateway.exits import INTERRUPTED, Interrupted
 
+ECHO = 0.5
+"""Seconds within which further signals are the same one: `timeout` and shells send it to the process and its group."""
 PATIENCE = 3
 """The signal at which we stop waiting, should closing hang; the children end by themselves when their pipes close."""
 
@@ -34,9 +36,13 @@ async def _guarded(main: Coroutine[Any, Any, _T]) -> _T:
     loop = asyncio.get_running_loop()
     task = loop.create_task(main)
     received = 0
+    latest = float("-inf")
 
     def interrupt() -> None:
-        nonlocal received
+        nonlocal received, latest
+        echo, latest = loop.time() - latest < ECHO, loop.time()
+        if echo:
+            return
         received += 1
         if received == 1:
             task.cancel()

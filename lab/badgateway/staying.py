@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from badgateway import picture, statefile
+from badgateway.attaching import located
 from badgateway.chain import ChainSpec
 from badgateway.control import ControlServer
 from badgateway.errors import EnvironmentProblem
@@ -72,7 +73,7 @@ async def _lab(
     chain: ChainSpec, nodes: Sequence[NodeAddress], listening: Listening, forkserver: ForkServer | None
 ) -> AsyncIterator[Lab]:
     if nodes:
-        lab = await Lab.attach(nodes, listening.token)
+        lab = await Lab.attach(await located(nodes, listening.token), listening.token)
     else:
         lab = await Lab.start(chain, ports=listening.ports, forkserver=forkserver)
     async with lab:

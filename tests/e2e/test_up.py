@@ -1,0 +1,287 @@
+"""`badgateway up` and the commands that speak to it: faults, requests, ports, state file, every way of ending."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.clitools import ANY_PORTS, Cli
+from tests.support.processes import wait_until
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    cli = Cli(tmp_path)
+    yield cli
+    cli.kill_all()
+
+
+def listener() -> socket.socket:
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    return taken
+
+
+def test_it_says_where_everything_listens_and_writes_the_state_file_for_its_owner(cli: Cli) -> None:
+    up = cli.up()
+    text = up.text
+    assert "you → cdn (ready) → lb (ready) → app (app-1 ready, app-2 ready)" in text
+    for name in ("cdn", "lb", "app-1", "app-2"):
+        assert re.search(rf"^{name} +http://127\.0\.0\.1:\d+  pid \d+$", text, re.MULTILINE), text
+    assert text.count(cli.state["token"]) == 1
+    assert text.count("try: badgateway ") == 3
+    assert stat.S_IMODE(cli.state_file.stat().st_mode) == 0o600
+    assert cli.state["pid"] == up.process.pid
+    assert f"control  {cli.state['control']}  token" in text
+
+
+def test_a_fault_is_set_seen_in_a_request_listed_and_cleared(cli: Cli) -> None:
+    up = cli.up()
+    status, ran = cli.run("request", "/products")
+    assert (status, ran.errors) == (0, []), ran.text
+    assert ran.lines[0].startswith("GET /products → 200 OK in ")
+    assert ran.lines[-1] == "The app answered, and every hop relayed it."
+
+    status, ran = cli.run("fault", "set", "app", "reset_before_response", "--for", "5m", "--when", "path=/orders")
+    assert status == 0, ran.text
+    assert ran.lines[0].startswith("f-1: reset_before_response on app, expires in ")
+    _, ran = cli.run("request", "/products")
+    assert "→ 200 OK" in ran.lines[0]
+    _, ran = cli.run("request", "/orders")
+    assert "→ 502 Bad Gateway" in ran.lines[0]
+    assert any("[[ lb DECIDED: answered 502, connection_terminated ]]" in line for line in ran.lines), ran.text
+    assert ran.lines[-1].startswith("lb decided: ")
+
+    _, ran = cli.run("fault", "list")
+    assert re.fullmatch(
+        r"f-1  app  reset_before_response when path=/orders  fired 1 time, expires in \d+ s", ran.lines[0]
+    )
+    _, ran = cli.run("fault", "clear")
+    assert ran.lines == ["1 fault cleared"]
+    _, ran = cli.run("fault", "list")
+    assert ran.lines == ["no faults are set"]
+    up.until("lb     GET /orders  502")
+    assert re.search(r"lb     GET /orders  502 .*DECIDED here: connection_terminated", up.text)
+    assert re.search(r"fault f-1 \(reset_before_response\) fires, number 1", up.text)
+    assert re.search(r"app +fault f-1 \(reset_before_response\) cleared", up.text)
+
+
+def test_a_request_enters_where_it_is_told_and_comes_as_json(cli: Cli) -> None:
+    cli.up()
+    status, ran = cli.run("request", "POST", "/echo", "--to", "lb", "-d", "x=1", "-H", "X-Colour: blue", "--json")
+    told = json.loads("\n".join(ran.lines))
+    assert (status, told["status"], told["decided_by"], told["error"]) == (0, 200, "app", None)
+    assert [hop["hop"] for hop in told["trace"]["hops"]] == ["lb"]
+    assert ["X-Colour", "blue"] in json.loads(told["body"])["headers"]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["fault", "set", "app", "hangg"], "did you mean 'hang'?"),
+        (["fault", "set", "lbb", "freeze"], 'did you mean "lb"?'),
+        (["fault", "set", "app", "latency", "latncy=1s"], "latncy"),
+        (["fault", "set", "app", "latency", "latency=300"], "a duration needs a unit"),
+        (["fault", "set", "app", "latency", "latency"], "KEY=VALUE"),
+        (["fault", "set", "lb", "hang"], "crash"),
+        (["fault", "clear", "f-9"], "'f-9'"),
+        (["request", "/", "--to", "lbb"], 'did you mean "lb"?'),
+        (["request", "products"], "write a request as"),
+        (["request", "/", "-H", "nothing"], "NAME: VALUE"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_hint(shared: Cli, args: list[str], said: str) -> None:
+    status, ran = shared.run(*args)
+    assert status == 2, ran.text
+    assert ran.lines == []
+    assert said in ran.errors[0]
+    assert "Traceback" not in ran.text
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    """One chain for all tests that leave it as it was."""
+    cli = Cli(tmp_path_factory.mktemp("shared"))
+    cli.up()
+    yield cli
+    cli.kill_all()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_in_order_and_leaves_nothing(cli: Cli, number: signal.Signals) -> None:
+    up = cli.up()
+    up.send(number)
+    assert up.wait() == 130, up.text
+    assert up.errors == ["closing the chain"]
+    assert cli.leftovers() == []
+
+
+def test_it_ends_in_order_while_a_process_is_frozen_and_another_dead(cli: Cli) -> None:
+    up = cli.up()
+    cli.run("fault", "set", "lb", "freeze")
+    cli.run("fault", "set", "app-1", "crash")
+    up.send(signal.SIGINT)
+    assert up.wait() == 130, up.text
+    assert cli.leftovers() == []
+
+
+def test_killed_it_leaves_no_process_and_its_stale_state_file_is_noticed_and_replaced(cli: Cli) -> None:
+    first = cli.up()
+    first.send(signal.SIGKILL)
+    first.wait()
+    wait_until(lambda: not cli.processes(), what=str(cli.processes()))
+    assert cli.state_file.exists()
+
+    status, ran = cli.run("request", "/")
+    assert status == 3
+    assert f"the chain of pid {first.process.pid} is gone" in ran.errors[0]
+
+    second = cli.up()
+    assert cli.state["pid"] == second.process.pid
+    second.send(signal.SIGINT)
+    assert second.wait() == 130
+    assert not cli.state_file.exists()
+
+
+def test_a_second_one_is_told_which_pid_runs_and_leaves_the_first_alone(cli: Cli) -> None:
+    first = cli.up()
+    status, ran = cli.run("up", *ANY_PORTS)
+    assert status == 3
+    assert ran.errors[0].startswith(f"badgateway: a chain is running already: pid {first.process.pid}")
+    status, ran = cli.run("request", "/")
+    assert status == 0, ran.text
+
+
+@pytest.mark.parametrize("option", ["--cdn-port", "--lb-port", "--app-port", "--control-port"])
+def test_a_taken_port_is_told_with_whose_it_is_and_how_to_choose_another(cli: Cli, option: str) -> None:
+    with closing(listener()) as taken:
+        port = taken.getsockname()[1]
+        status, ran = cli.run("up", *ANY_PORTS, option, str(port))
+    assert status == 3
+    assert f"127.0.0.1:{port} is in use by pid {os.getpid()}" in ran.errors[0]
+    assert option in ran.errors[0]
+    assert len(ran.errors) == 1
+    assert cli.leftovers() == []
+
+
+def test_with_no_chain_running_the_others_say_how_to_get_one(cli: Cli) -> None:
+    for args in (["request", "/"], ["fault", "list"], ["fault", "set", "app", "hang"]):
+        status, ran = cli.run(*args)
+        assert status == 3
+        assert ran.errors == ["badgateway: no chain is running; start one with `badgateway up` (in another terminal)"]
+
+
+def test_a_chain_file_is_used_and_a_wrong_one_told_with_every_position(cli: Cli, tmp_path: Path) -> None:
+    chain = tmp_path / "chain.yaml"
+    chain.write_text("lb:\n  timeouts: {first_bite: 1s}\napp: {instances: none}\n")
+    status, ran = cli.run("up", *ANY_PORTS, "--chain", str(chain))
+    assert status == 2
+    assert len(ran.errors) == 2, ran.text
+    assert ran.errors[0].startswith(f"{chain}:2:14: lb.timeouts.first_bite: unknown key")
+    assert cli.leftovers() == []
+    chain.write_text("app: {instances: 1}\n")
+    assert "app (app-1 ready)" in cli.up("--chain", str(chain)).text
+
+
+def test_instances_are_as_many_as_asked_for(cli: Cli) -> None:
+    assert "app (app-1 ready, app-2 ready, app-3 ready)" in cli.up("--instances", "3").text
+
+
+def test_a_public_backend_is_refused_unless_one_insists(cli: Cli) -> None:
+    status, ran = cli.run("up", *ANY_PORTS, "--backend", "http://8.8.8.8:80")
+    assert status == 2
+    assert "--allow-public" in ran.errors[0]
+
+
+def test_a_backend_of_ones_own_is_relayed_to(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "hello.txt").write_text("from the real service")
+    server = subprocess.Popen(
+        [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        found = re.search(r"port (\d+)", server.stdout.readline())
+        assert found
+        cli.up("--backend", f"http://127.0.0.1:{found[1]}")
+        _, ran = cli.run("request", "/hello.txt", "--json")
+        assert json.loads("\n".join(ran.lines))["body"] == "from the real service"
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def test_a_reader_that_leaves_ends_it_quietly_and_in_order(cli: Cli) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    cut = cli.start("up", *ANY_PORTS, stdout=writing)
+    os.close(writing)
+    assert cut.wait() == 141, cut.text
+    assert "Traceback" not in cut.text
+    assert cli.leftovers() == []
+
+
+class Attached:
+    """A chain of one hop and one instance, each started by hand, as containers do it."""
+
+    def __init__(self, cli: Cli) -> None:
+        self.app, app_admin = self._start(cli, "badgateway_upstream", "--name=app-1")
+        self.lb, lb_admin = self._start(cli, "badgateway_proxy", "--name=lb", "--tier=lb", f"--upstream={self.app}")
+        self.options = ["--attach", f"lb=http://{lb_admin},http://{self.lb}", "--attach", f"app-1=http://{app_admin}"]
+
+    @staticmethod
+    def _start(cli: Cli, module: str, *args: str) -> tuple[str, str]:
+        command = [sys.executable, "-m", module, *args, "--listen=127.0.0.1:0", "--admin=127.0.0.1:0"]
+        env = {**cli.env, "BADGATEWAY_TOKEN": "shared-token"}
+        process = cli.start_other(command, env=env)
+        ready = json.loads(process.until('"ready"'))
+        return str(ready["listen"]), str(ready["admin"])
+
+
+def test_attached_it_controls_processes_that_are_somebody_elses(cli: Cli) -> None:
+    chain = Attached(cli)
+    up = cli.up("--token", "shared-token", *chain.options)
+    assert f"lb       http://{chain.lb}" in up.text
+    assert f"app-1    http://{chain.app}" in up.text
+    status, ran = cli.run("fault", "set", "app", "reset_before_response")
+    assert status == 0, ran.text
+    _, ran = cli.run("request", "/products", "--to", "lb")
+    assert any("[[ lb DECIDED: answered 502, connection_terminated ]]" in line for line in ran.lines), ran.text
+    status, ran = cli.run("fault", "set", "lb", "crash")
+    assert status == 2
+    assert "somebody else" in ran.errors[0]
+    up.send(signal.SIGINT)
+    assert up.wait() == 130
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "said"),
+    [
+        (["--token", "wrong", "$chain"], 3, "refuses us (401)"),
+        (["$chain"], 2, "needs the token"),
+        (["--token", "t", "--attach", "lb=http://127.0.0.1:9"], 3, "lb: no admin API of badgateway answers"),
+        (["--token", "shared-token", "$unsaid"], 3, "chose its port itself, so say it: --attach lb=http://127.0.0.1:"),
+        (["--token", "t", "--attach", "lb"], 2, "NAME=http://HOST:PORT"),
+        (["--token", "t", "--attach", "web=http://127.0.0.1:9"], 2, "cdn, lb and app-1"),
+        (["--token", "t", "--instances", "2", "--attach", "lb=http://127.0.0.1:9"], 2, "start new ones"),
+    ],
+)
+def test_what_cannot_be_attached_is_told(cli: Cli, args: list[str], status: int, said: str) -> None:
+    options = Attached(cli).options if args[-1] in {"$chain", "$unsaid"} else []
+    if "$unsaid" in args:
+        options = [option.partition(",")[0] for option in options]
+    got, ran = cli.run("up", *ANY_PORTS, *(arg for arg in args if not arg.startswith("$")), *options)
+    assert got == status, ran.text
+    assert said in ran.errors[0]
