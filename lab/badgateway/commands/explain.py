@@ -1,0 +1,55 @@
+"""`badgateway explain`: what a status code or an error type means, who sends it, whether to retry."""
+
+from __future__ import annotations
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from badgateway import catalogue
+from badgateway.explain import CODES, Section, explain, plain
+from badgateway.screen import console, is_terminal
+from badgateway_proxy import ERROR_TABLE
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  badgateway explain 502
+  badgateway explain connection_refused
+  badgateway explain UC          what Envoy calls UC
+"""
+)
+@click.argument("topic", required=False)
+def command(topic: str | None) -> None:
+    """Explain a status code (500 to 511), an error type of RFC 9209, or Envoy's or HAProxy's name for one.
+
+    Without TOPIC: list what can be explained.
+    """
+    if topic is None:
+        for code, info in CODES.items():
+            click.echo(f"{code}  {info.name}")
+        for error in ERROR_TABLE.values():
+            click.echo(f"{error.status or '   '}  {error.token}")
+        return
+    for number, section in enumerate(explain(topic, catalogue.entries())):
+        if number:
+            click.echo()
+        if is_terminal():
+            _draw(section)
+        else:
+            for line in plain(section):
+                click.echo(line)
+
+
+def _draw(section: Section) -> None:
+    screen = console()
+    screen.print(Text(section.heading, style="bold reverse"))
+    grid = Table.grid(padding=(0, 2))
+    for label, text in section.entries:
+        name, colon, rest = text.partition(": ")
+        listed = (
+            Text.assemble(("• " if not label else ""), (name, "bold cyan"), colon, rest) if not label else Text(text)
+        )
+        grid.add_row(Text(label, style="bold"), listed)
+    screen.print(grid)

@@ -1,0 +1,69 @@
+"""`badgateway list`: the scenarios that come with it."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from badgateway import catalogue
+from badgateway.catalogue import ScenarioEntry
+from badgateway.screen import console, is_terminal
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  badgateway list
+  badgateway list 504
+  badgateway list --json
+"""
+)
+@click.argument("words", metavar="[CODE|ID|PATH]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="As JSON: id, title, code, causes, path.")
+def command(words: tuple[str, ...], as_json: bool) -> None:
+    """List the scenarios: all, or those of a code, a directory, an id."""
+    chosen = [entry for path in catalogue.select(words) if (entry := catalogue.entry_of(path))] if words else None
+    entries = catalogue.entries() if chosen is None else chosen
+    if as_json:
+        click.echo(json.dumps([_as_json(entry) for entry in entries], indent=2))
+    elif is_terminal():
+        _draw(entries)
+    else:
+        width = max((len(entry.id) for entry in entries), default=0)
+        for entry in entries:
+            click.echo(f"{entry.id:<{width}}  {entry.title}  [{', '.join(entry.causes)}]")
+
+
+def _as_json(entry: ScenarioEntry) -> dict[str, object]:
+    return {
+        "id": entry.id,
+        "title": entry.title,
+        "code": entry.code,
+        "causes": list(entry.causes),
+        "path": str(entry.path),
+    }
+
+
+def _draw(entries: list[ScenarioEntry]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("code", "scenario", "title", "what the hop says"):
+        table.add_column(heading, overflow="fold")
+    previous: int | None = None
+    for entry in entries:
+        code = "" if entry.code == previous else str(entry.code or "")
+        previous = entry.code
+        table.add_row(
+            Text(code, style="bold red"),
+            Text(entry.id, style="bold"),
+            entry.title,
+            Text(", ".join(entry.causes), "cyan"),
+        )
+    screen = console()
+    screen.print(table)
+    screen.print(
+        f"{len(entries)} scenarios. `badgateway show ID` tells the story, `badgateway run ID` makes it happen."
+    )

@@ -1,0 +1,124 @@
+"""`badgateway run`: run scenarios, several at once, and say what held."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from badgateway import catalogue
+from badgateway.errors import EnvironmentProblem
+from badgateway.forkserver import ForkServer
+from badgateway.interrupts import run_until_interrupted
+from badgateway.lab import Lab
+from badgateway.reports import json_report, junit_report
+from badgateway.results import ScenarioResult, exit_code
+from badgateway.run_show import PlainRun, RunShow, TerminalRun, summary
+from badgateway.runner import RunEvent, exception_of, run_many
+from badgateway.scenario import Scenario, load_scenarios
+from badgateway.screen import console, is_terminal
+
+STDOUT = "-"
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  badgateway run 502/app-crashed
+  badgateway run 502 504                     every scenario of these codes
+  badgateway run my-scenario.yaml scenarios/
+  badgateway run --all --jobs 2 --junit report.xml
+  badgateway run --all --json report.json
+  badgateway run 504 --json - | jq .
+
+\b
+Exit codes: 0 all held · 1 an expectation failed · 2 a file is wrong (nothing was started) ·
+3 environment · 130 interrupted
+"""
+)
+@click.argument("words", metavar="[CODE|ID|FILE|DIRECTORY]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every scenario that comes with badgateway.")
+@click.option("--jobs", "-j", type=click.IntRange(1, 64), help="How many at once; by default one per core.")
+@click.option(
+    "--json",
+    "json_to",
+    is_flag=False,
+    flag_value=STDOUT,
+    metavar="[FILE.json]",
+    help="A JSON report, on stdout or in a file (whose name ends in .json); the lines then go to stderr.",
+)
+@click.option("--junit", "junit_to", type=click.Path(dir_okay=False, path_type=Path), help="A JUnit XML report.")
+@click.option("--fail-fast", is_flag=True, help="Begin no more once one has failed.")
+@click.option("-v", "--verbose", is_flag=True, help="Every step and what was measured, not only what failed.")
+@click.pass_obj
+def command(
+    forkserver: ForkServer | None,
+    words: tuple[str, ...],
+    everything: bool,
+    jobs: int | None,
+    json_to: str | None,
+    junit_to: Path | None,
+    fail_fast: bool,
+    verbose: bool,
+) -> int:
+    """Run scenarios, each in a chain of its own on ephemeral ports. Exit 1 if an expectation failed."""
+    if json_to is not None and json_to != STDOUT and not json_to.endswith(".json"):
+        # `run --json 502`: the word after --json is a scenario, and must never be taken for a file to write
+        words, json_to = (json_to, *words), STDOUT
+    if not words and not everything:
+        raise click.UsageError("say which: a code, an id, a file, or --all (`badgateway list` lists them)")
+    scenarios = load_scenarios(catalogue.select(words) if words else catalogue.files(catalogue.root()))
+    started = time.monotonic()
+    show = _show(len(scenarios), verbose=verbose, report_on_stdout=json_to == STDOUT)
+    with show:
+        results = run_until_interrupted(_run(scenarios, show, jobs or cores(), fail_fast, forkserver))
+    elapsed = time.monotonic() - started
+    _report(results, json_report, json_to)
+    _report(results, junit_report, None if junit_to is None else str(junit_to))
+    click.echo(summary(results, elapsed), err=json_to == STDOUT)
+    return exit_code(results)
+
+
+def _show(total: int, *, verbose: bool, report_on_stdout: bool) -> RunShow:
+    if is_terminal() and not report_on_stdout:
+        return TerminalRun(console(), total, verbose=verbose)
+    return PlainRun(verbose=verbose, err=report_on_stdout)
+
+
+async def _run(
+    scenarios: Sequence[Scenario], show: RunShow, jobs: int, fail_fast: bool, forkserver: ForkServer | None
+) -> list[ScenarioResult]:
+    def on_event(event: RunEvent) -> None:
+        if event.kind == "started":
+            show.started(event.scenario)
+        elif event.kind == "done":
+            show.ended(event.result)
+
+    factory = functools.partial(Lab.start, forkserver=forkserver)
+    try:
+        return await run_many(scenarios, factory, jobs=jobs, fail_fast=fail_fast, on_event=on_event)
+    except BaseExceptionGroup as group:
+        raise exception_of(group) from group
+
+
+def _report(results: list[ScenarioResult], render: Callable[[list[ScenarioResult]], str], target: str | None) -> None:
+    if target is None:
+        return
+    text = render(results)
+    if target == STDOUT:
+        sys.stdout.write(text.rstrip("\n") + "\n")
+        return
+    try:
+        Path(target).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentProblem(f"cannot write the report {target}: {error.strerror}") from None

@@ -1,0 +1,133 @@
+"""`badgateway up`: bring up the chain and stay, with the control API for the other commands."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from badgateway import statefile
+from badgateway.attaching import node_of
+from badgateway.chain import MAX_INSTANCES
+from badgateway.chainfile import load_chain
+from badgateway.errors import EnvironmentProblem, InvalidRequest
+from badgateway.forkserver import ForkServer
+from badgateway.interrupts import run_until_interrupted
+from badgateway.ports import Ports
+from badgateway.staying import Listening, stay
+
+PORT = click.IntRange(0, 65535)
+TOKEN_VARIABLE = "BADGATEWAY_TOKEN"  # noqa: S105  (the variable's name, no secret)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  badgateway up
+  badgateway up --instances 3 --chain chain.yaml
+  badgateway up --backend http://127.0.0.1:3000      break your own service's answers
+  badgateway up --cdn-port 0 --lb-port 0 --app-port 0 --control-port 0     any free ports
+  badgateway up --attach cdn=http://cdn:9500 --attach lb=http://lb:9500 --attach app-1=http://app-1:9500
+
+Ctrl-C (or SIGTERM) ends the chain in order. A port 0 takes any free one.
+"""
+)
+@click.option("--cdn-port", type=PORT, default=8080, show_default=True, help="Where the CDN listens.")
+@click.option("--lb-port", type=PORT, default=8081, show_default=True, help="Where the LB listens.")
+@click.option("--app-port", type=PORT, default=9001, show_default=True, help="Where app-1 listens; app-2 on the next.")
+@click.option("--control-port", type=PORT, default=8500, show_default=True, help="Where the control API listens.")
+@click.option("--control-host", default="127.0.0.1", show_default=True, help="Address of the control API.")
+@click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Host name the control API answers to.")
+@click.option("--instances", type=click.IntRange(1, MAX_INSTANCES), help="App instances; 2 unless the chain says.")
+@click.option(
+    "--backend", metavar="URL", help="A real service behind the apps: they relay to it, and break its answers."
+)
+@click.option("--allow-public", is_flag=True, help="Let --backend be a public address.")
+@click.option(
+    "--chain",
+    "chain_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="YAML: what differs from the default chain (cdn, lb, app).",
+)
+@click.option(
+    "--attach",
+    metavar="NAME=ADMIN_URL[,URL]",
+    multiple=True,
+    help="Use a hop or instance that runs already; URL: where it listens.",
+)
+@click.option("--token", metavar="TEXT", envvar=TOKEN_VARIABLE, help="Token of the control API; random by default.")
+@click.pass_obj
+def command(
+    forkserver: ForkServer | None,
+    cdn_port: int,
+    lb_port: int,
+    app_port: int,
+    control_port: int,
+    control_host: str,
+    hosts: tuple[str, ...],
+    instances: int | None,
+    backend: str | None,
+    allow_public: bool,
+    chain_file: Path | None,
+    attach: tuple[str, ...],
+    token: str | None,
+) -> int:
+    """Bring up the chain CDN → LB → app and stay until Ctrl-C.
+
+    Prints where everything listens and the control API's token, then one line per event. The other commands find
+    the chain by its state file.
+    """
+    nodes = [node_of(word) for word in attach]
+    if attach and (backend or chain_file or instances):
+        raise InvalidRequest(
+            "--attach uses processes that run already; --chain, --instances and --backend start new ones"
+        )
+    if attach and not token:
+        raise InvalidRequest(f"--attach needs the token of those processes: --token, or {TOKEN_VARIABLE}")
+    if backend is not None and not allow_public:
+        _refuse_public(backend)
+    app = {"instances": instances, "backend": backend}
+    chain = load_chain(chain_file, {"app": {key: value for key, value in app.items() if value is not None}})
+    _refuse_second()
+    listening = Listening(
+        Ports(cdn=cdn_port, lb=lb_port, app=app_port, control=control_port),
+        control_host=control_host,
+        allowed_hosts=hosts,
+        token=token or secrets.token_urlsafe(24),
+    )
+    return run_until_interrupted(stay(chain, nodes, listening, forkserver))
+
+
+def _refuse_public(backend: str) -> None:
+    """Faults are for one's own services: a backend must be loopback or private unless the user insists."""
+    host = urlsplit(backend).hostname
+    if not host:
+        raise InvalidRequest(f"--backend {backend!r} is not of the form http://127.0.0.1:3000")
+    try:
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError as error:
+        raise EnvironmentProblem(f"--backend: {host} cannot be resolved: {error.strerror or error}") from None
+    public = sorted(address for address in found if ipaddress.ip_address(address.partition("%")[0]).is_global)
+    if public:
+        raise InvalidRequest(
+            f"--backend: {host} is the public address {public[0]}; break only what is yours, "
+            "and say so with --allow-public"
+        )
+
+
+def _refuse_second() -> None:
+    other = statefile.running()
+    if other is not None:
+        raise EnvironmentProblem(already(other))
+
+
+def already(other: statefile.LabState) -> str:
+    """What to say when a chain runs already."""
+    return (
+        f"a chain is running already: pid {other.pid}, control API {other.control}; "
+        f"stop it with Ctrl-C there or `kill {other.pid}`"
+    )
