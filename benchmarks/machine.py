@@ -10,7 +10,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-_PACKAGES = ("aiohttp", "httptools", "pydantic")
+_PACKAGES = ("aiohttp", "httptools", "pydantic", "uvloop")
 
 
 def cores() -> tuple[int, int]:
@@ -32,10 +32,17 @@ def facts() -> dict[str, object]:
         "kernel": platform.release(),
         "load": os.getloadavg(),
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "packages": {name: _version(name) for name in _PACKAGES},
         "nginx": tool_version("nginx", "-v"),
         "wrk": tool_version("wrk", "-v"),
     }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def tool_version(name: str, flag: str) -> str | None:

@@ -122,9 +122,9 @@ class Stage:
         """``python -m module arguments…`` with this interpreter."""
         return self.spawn([sys.executable, "-m", module, *arguments], cpu=cpu)
 
-    def python_code(self, code: str, *arguments: str, cpu: int, python: str | None = None) -> Child:
-        """``python -c code arguments…`` with this or another interpreter."""
-        return self.spawn([python or sys.executable, "-c", code, *arguments], cpu=cpu)
+    def python_code(self, code: str, *arguments: str, cpu: int) -> Child:
+        """``python -c code arguments…`` with this interpreter."""
+        return self.spawn([sys.executable, "-c", code, *arguments], cpu=cpu)
 
 
 def raise_file_limit(wanted: int) -> int:
