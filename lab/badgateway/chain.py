@@ -35,8 +35,8 @@ TIERS = (*HOPS, "app")
 WIRED = frozenset(("name", "tier", "listen", "admin", "upstreams", "exit_with_stdin"))
 """What the lab decides about a hop, so that a chain cannot."""
 
-WIRED_APP = frozenset(("name", "listen", "admin", "database", "exit_with_stdin"))
-"""What the lab decides about an instance."""
+WIRED_APP = frozenset(("name", "listen", "admin", "database", "faults", "exit_with_stdin"))
+"""What the lab decides about an instance. Faults among it: one set behind the lab's back could not be proven."""
 
 HOP_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from badgateway.answer import Answer
 from badgateway.expectation import Expectation, HopExpectation
 from badgateway.results import Check, Seen
 from badgateway_proxy import format_duration
@@ -12,9 +13,14 @@ from badgateway_proxy import format_duration
 BODY_SHOWN = 120
 
 
-def needs_trace(expect: Expectation) -> bool:
+def needs_trace(expect: Expectation, answer: Answer) -> bool:
     """Whether the hops' records are needed to tell, beside the response."""
-    return bool(expect.attempts or expect.hops or expect.first_bytes or expect.error or expect.decided_by)
+    return expect.is_about_records or bool((expect.error or expect.decided_by) and _unexplained(answer))
+
+
+def _unexplained(answer: Answer) -> bool:
+    """Whether something went wrong of which no header tells."""
+    return answer.error is None and (answer.truncated is not None or answer.status is None)
 
 
 def check_request(expect: Expectation, seen: Seen) -> list[Check]:
@@ -101,7 +107,7 @@ def decision(seen: Seen) -> tuple[str | None, str | None]:
     the body ended; then the hops' records say it.
     """
     answer, trace = seen.answer, seen.trace
-    if answer.error is None and trace is not None and (answer.truncated or answer.status is None) and trace.error:
+    if trace is not None and trace.error and _unexplained(answer):
         return trace.decided_by, trace.error
     return answer.decided_by, answer.error
 

@@ -118,3 +118,8 @@ class Expectation(Strict):
         default_factory=list
     )
     """Expressions over all the requests of this step."""
+
+    @property
+    def is_about_records(self) -> bool:
+        """Whether it asks for what only the hops' exchange records say."""
+        return bool(self.attempts or self.hops or self.first_bytes)

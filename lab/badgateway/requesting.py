@@ -23,9 +23,6 @@ from badgateway.steps import RequestStep
 SETTLE = 1.0
 """Seconds within which breaker states and firings that follow a response must have arrived."""
 
-TRACES = 200
-"""Traces gathered for one step at most: a hop keeps 1000 records."""
-
 _POLL = 0.02
 
 
@@ -46,18 +43,20 @@ async def run_request_step(
     fired = sum(fault.fired for fault in faults)
     counters = await _Counters.read(lab) if _counted(expect) else None
     answers, observations = await _send_all(step.request, lab.urls[step.request.to], clock)
-    traced = answers[:TRACES] if needs_trace(expect) else []
     entry = step.request.to if step.request.to in lab.hops else None
-    seen = [Seen(answer, await _trace(lab, answer, entry)) for answer in traced]
-    checks, shown = first_unmet(expect, [*seen, *(Seen(answer) for answer in answers[len(traced) :])])
-    if shown.answer not in traced:
+    seen = [
+        Seen(answer, await _trace(lab, answer, entry) if needs_trace(expect, answer) else None) for answer in answers
+    ]
+    checks, shown = first_unmet(expect, seen)
+    if shown.trace is None:
         shown = Seen(shown.answer, await _trace(lab, shown.answer, entry))
     if counters is not None:
         checks += await counters.checks(lab, expect)
     checks += await _breakers(lab, expect)
     checks += await _fired(expect, faults, fired)
+    lasted = max(o.ended for o in observations) - min(o.intended for o in observations)
     for expression in expect.that:
-        verdict = evaluate(expression, observations, observations[-1].ended - observations[0].intended)
+        verdict = evaluate(expression, observations, lasted)
         checks.append(Check("that", str(expression), verdict.text, verdict.held))
     return Requested(checks, shown, observations)
 

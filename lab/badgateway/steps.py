@@ -27,6 +27,9 @@ from badgateway_proxy import Duration, parse_duration
 LONGEST_PAUSE: Final = 5.0
 """Seconds. Policies' time is advanced, not waited for; a pause is for what sockets really need."""
 
+MOST_RECORDED: Final = 200
+"""Requests of one step whose exchange records are read: a hop keeps 1000, and each takes a question to every node."""
+
 BreakerAction = Literal["force_open", "force_closed", "reset", "disable"]
 
 
@@ -47,6 +50,13 @@ class RequestStep(Noted):
 
     request: Request
     expect: Expectation = Field(default_factory=Expectation)
+
+    @model_validator(mode="after")
+    def _recorded(self) -> RequestStep:
+        if self.expect.is_about_records and self.request.times > MOST_RECORDED:
+            what = f"attempts, hops and first_bytes can be expected of at most {MOST_RECORDED} requests"
+            raise refusal([Finding(("request", "times"), what)])
+        return self
 
 
 class FaultStep(Noted):
@@ -145,10 +155,10 @@ def _step(value: object, kinds: Mapping[str, type[BaseModel]]) -> object:
         unknown = [Finding((k,), "unknown key", did_you_mean(k, known), key=True) for k in value if k not in known]
         raise refusal(unknown or [Finding((), "does nothing", f"a step has one of: {', '.join(kinds)}")])
     kind = named[0]
-    if kind == "fault" and isinstance(value["fault"], str):
-        value = flat_fault(value)
     if kind != "request" and "expect" in value:
         raise refusal([Finding(("expect",), "only a request can expect something", key=True)])
+    if kind == "fault" and isinstance(value["fault"], str):
+        value = flat_fault(value)
     return validated(kinds[kind], value)
 
 
@@ -174,7 +184,7 @@ class Moment(Strict):
     @model_validator(mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if not isinstance(value, Mapping) or "action" in value:
+        if not isinstance(value, Mapping) or isinstance(value.get("action"), Noted):
             return value
         rest = {key: v for key, v in value.items() if key != "at"}
         found: list[Finding] = []

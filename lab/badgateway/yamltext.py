@@ -215,14 +215,17 @@ class _Composer:
         """Keys are text; `502:` is the text "502" (as in JSON)."""
         if not isinstance(event, events.ScalarEvent) or event.tag is not None:
             raise self._refusal(event, "a key must be plain text")
-        return str(event.value)
+        return self._text(event)
 
-    def _scalar(self, event: events.ScalarEvent) -> object:
+    def _text(self, event: events.ScalarEvent) -> str:
         try:
             # JSON writes what is beyond U+FFFF as two escapes, which ruamel leaves apart
-            text = str(event.value).encode("utf-16", "surrogatepass").decode("utf-16")
+            return str(event.value).encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError as error:
             raise self._refusal(event, "holds half of a surrogate pair, which is no character") from error
+
+    def _scalar(self, event: events.ScalarEvent) -> object:
+        text = self._text(event)
         plain = bool(event.implicit[0]) and event.style in {None, ""}
         if not plain:
             return text
