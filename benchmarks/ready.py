@@ -16,6 +16,7 @@ NAME = "ready"
 TITLE = "Waiting for the chain and for the scenarios"
 CHAIN_TARGET = 1.5
 SCENARIOS_TARGET = 60.0
+TIERS = ("cdn", "lb", "app", "control")
 _SCENARIOS_LIMIT = 300.0
 _ASK = b"GET /products HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
 
@@ -48,7 +49,7 @@ def measure(effort: Effort) -> Figure:
 
 def _start_chain() -> float:
     with Stage() as stage:
-        ports = {"cdn": free_port(), "lb": free_port(), "app": _free_pair(), "control": free_port()}
+        ports = {name: free_pair() if name == "app" else free_port() for name in TIERS}
         options = [word for name, port in ports.items() for word in (f"--{name}-port", str(port))]
         # Its state file goes into our folder: a chain that the user has up is left alone.
         env = {"XDG_RUNTIME_DIR": str(stage.folder)}
@@ -83,7 +84,7 @@ def _run_scenarios() -> tuple[float, str, bool]:
     return seconds, summary if code == 0 else f"exit status {code}: {summary}", code == 0
 
 
-def _free_pair() -> int:
+def free_pair() -> int:
     """The first of two neighbouring free ports: the instances listen on app, app+1, …"""
     for _ in range(100):
         port = free_port()
