@@ -5,10 +5,13 @@ on its way (the keep-alive race), which the exchange reports as such.
 """
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import socket
+import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from badgateway_proxy.balancer import Endpoint
@@ -34,13 +37,13 @@ class Pool:
         self._response = response
         self._idle: dict[Endpoint, deque[UpstreamConnection]] = {}
         self._all: set[UpstreamConnection] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
 
     def configure(self, limits: PoolLimits, response: ResponseLimits) -> None:
         """Use new limits from now on; connections opened under others are not kept."""
-        if response != self._response:
+        if (limits, response) != (self._limits, self._response):
             self.close_idle()
-        self._limits = limits
-        self._response = response
+            self._limits, self._response = limits, response
 
     def idle_connection(self, endpoint: Endpoint, now: float) -> UpstreamConnection | None:
         """The idle connection used last (the likeliest to be alive), or None. `now` is the loop's time in seconds."""
@@ -69,17 +72,27 @@ class Pool:
         looked_up = False
         try:
             async with asyncio.timeout_at(deadline):
-                address, family = await self._address(endpoint)
+                addresses = await self._addresses(endpoint)
                 looked_up = True
-                _, connection = await self._loop.create_connection(
-                    self._make, address, endpoint.port, family=family, flags=socket.AI_NUMERICHOST
-                )
+                return await self._connect(addresses, endpoint.port)
         except TimeoutError as error:
             kind = ErrorType.CONNECTION_TIMEOUT if looked_up else ErrorType.DNS_TIMEOUT
             what = "no connection" if looked_up else "no answer from DNS"
             raise HopError(kind, f"{what} to {endpoint.text} in time", phase=Phase.CONNECT) from error
         except OSError as error:
             raise _connect_error(endpoint, error) from error
+
+    async def _connect(self, addresses: Sequence[tuple[str, int]], port: int) -> UpstreamConnection:
+        """Try the addresses one after the other. Raises the last one's OSError."""
+        *first, last = addresses
+        for address, family in first:
+            with contextlib.suppress(OSError):
+                return await self._open(address, family, port)
+        return await self._open(*last, port)
+
+    async def _open(self, address: str, family: int, port: int) -> UpstreamConnection:
+        numeric = socket.AI_NUMERICHOST
+        _, connection = await self._loop.create_connection(self._make, address, port, family=family, flags=numeric)
         return connection
 
     def _make(self) -> UpstreamConnection:
@@ -87,20 +100,21 @@ class Pool:
         self._all.add(connection)
         return connection
 
-    async def _address(self, endpoint: Endpoint) -> tuple[str, int]:
-        if endpoint.host in ("127.0.0.1", "::1"):
-            return endpoint.host, socket.AF_INET if endpoint.host == "127.0.0.1" else socket.AF_INET6
+    async def _addresses(self, endpoint: Endpoint) -> Sequence[tuple[str, int]]:
+        """Where an endpoint may be reached: (address, family), in the resolver's order."""
+        if endpoint.host in _LOOPBACK:
+            return _LOOPBACK[endpoint.host]
         try:
             found = await self._loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
             details = f"{endpoint.host}: {error.strerror}"
             raise HopError(ErrorType.DNS_ERROR, details, phase=Phase.CONNECT) from error
-        family, _, _, _, sockaddr = found[0]
-        address = str(sockaddr[0])
-        if not self._limits.allow_public and not _is_near(address):
-            details = f"{address} is neither loopback nor private"
+        addresses = [(str(sockaddr[0]), int(family)) for family, _, _, _, sockaddr in found]
+        allowed = [each for each in addresses if self._limits.allow_public or _is_near(each[0])]
+        if not allowed:
+            details = f"{addresses[0][0]} is neither loopback nor private"
             raise HopError(ErrorType.DESTINATION_IP_PROHIBITED, details, phase=Phase.CONNECT)
-        return address, family
+        return allowed
 
     def give_back(self, connection: UpstreamConnection, endpoint: Endpoint, now: float) -> None:
         """Keep a connection for the next request if it may serve one, else close it. `now`: the loop's time."""
@@ -109,17 +123,35 @@ class Pool:
         idle = self._idle.get(endpoint)
         if idle is None:
             idle = self._idle[endpoint] = deque()
-        if not reusable or len(idle) >= self._limits.idle:
+        if not reusable or len(idle) >= self._limits.idle or connection.limits is not self._response:
             connection.close()
             return
         connection.idle_since = now
         idle.append(connection)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(self._limits.idle_for, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what was idle for too long, and look again when the next one will have been."""
+        self._sweeper = None
+        now, idle_for = time.monotonic(), self._limits.idle_for
+        for endpoint, idle in tuple(self._idle.items()):
+            while idle and (idle[0].closed or now - idle[0].idle_since >= idle_for):
+                idle.popleft().close()  # those used last are at the other end
+            if not idle:
+                del self._idle[endpoint]
+        if self._idle:
+            oldest = min(idle[0].idle_since for idle in self._idle.values())
+            self._sweeper = self._loop.call_later(oldest + idle_for - now, self._sweep)
 
     def _lost(self, connection: UpstreamConnection) -> None:
         self._all.discard(connection)
 
     def close_idle(self) -> None:
         """Close what nobody uses."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
         for idle in self._idle.values():
             while idle:
                 idle.pop().close()
@@ -140,13 +172,17 @@ class Pool:
         return len(self._all)
 
 
+_LOOPBACK = {"127.0.0.1": [("127.0.0.1", socket.AF_INET)], "::1": [("::1", socket.AF_INET6)]}
+
+
 def _is_near(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     return ip.is_loopback or ip.is_private or ip.is_link_local
 
 
-_UNROUTABLE = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM))
-_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_UNROUTABLE = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM))
+#: EADDRNOTAVAIL: no local port is left.
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL))
 
 
 def _connect_error(endpoint: Endpoint, error: OSError) -> HopError:

@@ -77,7 +77,7 @@ class UpstreamConnection(asyncio.Protocol):
         on_lost: Callable[["UpstreamConnection"], None],
     ) -> None:
         self._loop = loop
-        self._limits = limits
+        self.limits = limits  # what this connection holds its peer to
         self._kept = max(limits.first_bytes, _TELLING)
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
@@ -131,7 +131,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def first_bytes(self) -> bytes:
         """What the peer sent first in answer to this request, as far as it is kept."""
-        return self._start[: self._limits.first_bytes]
+        return self._start[: self.limits.first_bytes]
 
     def send_head(self, head: bytes, method: str) -> None:
         """Start an exchange: write a request head (with a small body behind it, if there is one).
@@ -342,19 +342,19 @@ class UpstreamConnection(asyncio.Protocol):
     def _cap_what_the_parser_holds(self, size: int) -> None:
         # llhttp has no limits: a head or trailer line without an end would grow in memory for as long as it comes.
         if not self._head_done:
-            if self.received > self._limits.header:
+            if self.received > self.limits.header:
                 self._cap_head()
         elif self.body_received != self._body_at_last_look:
             self._body_at_last_look = self.body_received
             self._bytes_without_body = 0
         else:
             self._bytes_without_body += size
-            if self._bytes_without_body > self._limits.head:
-                details = f"chunk extensions or trailers exceed {self._limits.head} bytes"
+            if self._bytes_without_body > self.limits.head:
+                details = f"chunk extensions or trailers exceed {self.limits.head} bytes"
                 self._unusable_because(ErrorType.HTTP_RESPONSE_TRAILER_SECTION_SIZE, details)
 
     def _cap_head(self) -> None:
-        limits, head = self._limits, self._head
+        limits, head = self.limits, self._head
         size = sum(len(name) + len(value) + 4 for name, value in head.headers)
         if self.received - self._heads_size - _BARE_HEAD - len(head.reason) - size > limits.header + 4:
             self._too_large(f"a header exceeds {limits.header} bytes", one=True)
@@ -438,7 +438,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _understand(self, head: ResponseHead) -> None:
         """Check the header section's sizes, and read from it how the body is framed."""
-        limits = self._limits
+        limits = self.limits
         total = 0
         if len(head.headers) > limits.headers:
             self._too_large(f"more than {limits.headers} response headers")
@@ -472,8 +472,8 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if head.status < 200 and head.status != _SWITCHING_PROTOCOLS:
             self._interim_seen += 1
-            if self._interim_seen > self._limits.interim:
-                details = f"more than {self._limits.interim} interim responses"
+            if self._interim_seen > self.limits.interim:
+                details = f"more than {self.limits.interim} interim responses"
                 self._unusable_because(ErrorType.HTTP_PROTOCOL_ERROR, details)
             self._heads.append(head)
             return
