@@ -59,6 +59,14 @@ def test_a_fault_longer_than_the_cap_is_refused_before_anything_starts() -> None
     assert "Traceback" not in done.stderr
 
 
+def test_a_fault_that_cannot_be_set_is_told() -> None:
+    done = run("--listen", "127.0.0.1:0", "--fault", "{kind: script, steps: [{send: {file: x}}]}")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "faults: this instance sends no files" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_port_in_use_says_whose() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         holder = subprocess.Popen(["sleep", "30"], pass_fds=[taken.fileno()])

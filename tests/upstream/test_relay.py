@@ -165,6 +165,25 @@ async def test_faults_break_a_chunked_answer() -> None:
         assert len(got) < len(CHUNKED)
 
 
+async def test_a_stream_is_passed_on_as_it_comes_under_a_script_too() -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await saying(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")(reader, writer)
+        await reader.read()
+
+    async with relaying(script) as app, app.client() as client:
+        app.fault("bad_header")
+        await client.get()
+        await client.until(b"data: 1\n\n")
+        assert await client.silent()
+
+
+async def test_an_answer_of_http_1_0_ends_the_connection() -> None:
+    old = WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0")
+    async with relaying(staying(old)) as app, app.client() as client:
+        await client.get()
+        assert await client.all() == old
+
+
 async def test_an_exception_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
     async with relaying(staying(WHOLE)) as app, app.client() as client:
         app.fault("exception")

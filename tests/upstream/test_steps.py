@@ -50,6 +50,7 @@ def test_yaml() -> None:
         ([{"close": 3}], "[0]: close takes nothing"),
         ([{"close": {"now": 1}}], "[0]: close takes nothing"),
         ([{"respond": {"prt": "head"}}], "[0].respond.prt: unknown attribute 'prt'; did you mean 'part'?"),
+        ([{"respond": {"header": {"repeat": {"send": "xx", "times": 600_000}}}}], "a mebibyte at most"),
         ([{"respond": {"to": "half"}}], "such as 50%"),
         ([{"respond": {"to": "101%"}}], "such as 50%"),
         ([{"drip": {"send": "a", "every": "0s"}}], "[0].drip.every: this duration must be longer than 0s"),

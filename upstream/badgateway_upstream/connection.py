@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether no request is being answered, has arrived, or has begun to arrive."""
-        return self._task is None and not self._intake.ready and self._intake.between_requests
+        return self._request is None and not self._intake.ready and self._intake.between_requests
 
     @property
     def task(self) -> asyncio.Task[None] | None:
@@ -224,6 +224,7 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, request: Request, exchange: Exchange, *, reusable: bool) -> None:
         exchange.duration = time.time() - exchange.started
+        self.last_active = self._loop.time()
         self._request = None
         request.body.discard()
         over = request.tunnel is not None or (self._gone.is_set() and not self._intake.ready)

@@ -22,7 +22,7 @@ from aiohttp import web
 from badgateway_upstream import control
 from badgateway_upstream.access import find_token
 from badgateway_upstream.activefault import ActiveFault, Exchange
-from badgateway_upstream.book import Book, Limits
+from badgateway_upstream.book import Book, Limits, RefusedError
 from badgateway_upstream.clock import Clock
 from badgateway_upstream.config import InstanceConfig
 from badgateway_upstream.connection import Connection
@@ -41,7 +41,10 @@ _LOG: Final = logging.getLogger("badgateway_upstream.instance")
 _REPLY_FIRST: Final = 0.02
 """Seconds between the reply to whoever set a process fault and its effect, so that the reply gets out."""
 _SWEEP: Final = 5.0
+EXIT_USAGE: Final = 2
 EXIT_ENVIRONMENT: Final = 3
+_LONGEST_TARGET: Final = 2048
+_LONGEST_ID: Final = 256
 
 
 class PortTakenError(Exception):
@@ -98,7 +101,9 @@ class Instance:
         self._sweep()
 
     def ready(self) -> None:
-        """Tell that it is ready, then set the configured faults."""
+        """Set the configured faults and tell that it is ready. Raises RefusedError for a fault that cannot be set."""
+        for spec in self.config.faults:
+            self.set_fault(spec)
         self._emit(
             {
                 "event": "ready",
@@ -108,8 +113,6 @@ class Instance:
                 "admin": self.admin,
             }
         )
-        for spec in self.config.faults:
-            self.set_fault(spec)
 
     async def stop(self, drain: float = 0.0) -> None:
         """Stop accepting, let requests finish for at most ``drain`` seconds, close everything."""
@@ -118,6 +121,7 @@ class Instance:
         self._listener.close()  # a fault that just ended may have opened it again
         if self._sweeping is not None:
             self._sweeping.cancel()
+        await self._listener.settled()
         self._close_idle()
         tasks = [connection.task for connection in self._connections if connection.task is not None]
         if tasks and drain:
@@ -151,10 +155,10 @@ class Instance:
         self._count += 1
         exchange = Exchange(
             id=self._count,
-            request_id=request.header("x-request-id"),
+            request_id=_shortened(request.header("x-request-id")),
             peer=peer,
             method=request.method,
-            target=request.target,
+            target=request.target[:_LONGEST_TARGET],
             started=time.time(),
         )
         self._ring.append(exchange)
@@ -217,8 +221,14 @@ class Instance:
 
     def _end_process_fault(self, fault: ActiveFault) -> None:
         effect = fault.kind.effect
-        if isinstance(effect, Process) and effect.end is not None:
-            effect.end(fault.spec, self.process)
+        if not isinstance(effect, Process) or effect.end is None:
+            return
+        effect.end(fault.spec, self.process)
+        # Ending one may have undone another that still lasts.
+        for other in self.book.faults():
+            effect = other.kind.effect
+            if other.begun and isinstance(effect, Process) and effect.end is not None:
+                effect.begin(other.spec, self.process, other.left)
 
     def _close_idle(self) -> None:
         for connection in list(self._connections):
@@ -233,6 +243,10 @@ class Instance:
         self._sweeping = self._loop.call_later(min(_SWEEP, self.config.keep_alive), self._sweep)
 
 
+def _shortened(request_id: str | None) -> str | None:
+    return None if request_id is None else request_id[:_LONGEST_ID]
+
+
 @contextlib.contextmanager
 def _port_taken(host: str, port: int) -> Iterator[None]:
     try:
@@ -245,8 +259,9 @@ def _port_taken(host: str, port: int) -> Iterator[None]:
 
 
 def run_instance(config: InstanceConfig, token_file: str | None = None) -> int:
-    """Run an instance until SIGTERM or SIGINT; return the exit status (0, or 3 when it could not start).
+    """Run an instance until SIGTERM or SIGINT; return the exit status.
 
+    0: stopped; 2: a configured fault cannot be set; 3: it could not start, such as when a port is in use.
     Blocks; makes its own event loop. Says on stdout when it is ready, and each time a fault fires.
     """
     log_to_stderr(config.name)
@@ -254,6 +269,9 @@ def run_instance(config: InstanceConfig, token_file: str | None = None) -> int:
         threading.Thread(target=_exit_with_stdin, name="stdin", daemon=True).start()
     try:
         return asyncio.run(_main(config, token_file))
+    except RefusedError as error:
+        print(f"{config.name}: faults: {error}", file=sys.stderr)  # noqa: T201 - for whoever started it
+        return EXIT_USAGE
     except (PortTakenError, OSError, sqlite3.Error, ValueError) as error:
         print(f"{config.name}: {error}", file=sys.stderr)  # noqa: T201 - for whoever started it
         return EXIT_ENVIRONMENT

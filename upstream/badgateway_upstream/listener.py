@@ -72,6 +72,12 @@ class Listener:
             self._socket.close()
             self._socket = None
         self._drop_fillers()
+        self._own.clear()
+
+    async def settled(self) -> None:
+        """Wait until what was accepted has become connections."""
+        if self._accepting:
+            await asyncio.wait(self._accepting)
 
     def fill(self) -> None:
         """Stop accepting and fill the kernel's accept queue: from then on Linux drops every SYN that arrives."""

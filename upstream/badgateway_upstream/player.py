@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final, Protocol, assert_never
+from typing import Protocol, assert_never
 
 from badgateway_upstream import answers, steps
 from badgateway_upstream.answers import Answer
@@ -13,11 +13,10 @@ from badgateway_upstream.payloads import PIECE, unescape
 from badgateway_upstream.sinks import Sink
 
 _AnyStep = steps.Send | steps.Pause | steps.Drip | steps.Read | steps.Close | steps.Reset | steps.Hang | steps.Respond
-_LARGEST_HEADER: Final = 16 << 20
 
 
 class Patience(Protocol):
-    """How long a script may wait: each method also returns once the fault has ended or the peer has left."""
+    """How long a script may wait: each method also returns once the fault has ended."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait so many seconds."""
@@ -44,6 +43,11 @@ class AnswerInParts:
     def begun(self) -> bool:
         """Whether the app was asked."""
         return self._answer is not None
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the body is still arriving from somewhere, so that nobody should wait for more of it."""
+        return self._answer is not None and not isinstance(self._answer.body, bytes)
 
     @property
     def reusable(self) -> bool:
@@ -150,9 +154,9 @@ def changed(answer: Answer, how: steps.Answering, files: Path | None = None) -> 
         lines = bytearray()
         for piece in how.header.pieces(files):
             lines += piece
-            if len(lines) > _LARGEST_HEADER:
+            if len(lines) > steps.LARGEST_HEADER:  # only a file can be: other sizes are known beforehand
                 break
-        answer = answers.with_header(answer, bytes(lines[:_LARGEST_HEADER]))
+        answer = answers.with_header(answer, bytes(lines[: steps.LARGEST_HEADER]))
     return answer
 
 
@@ -212,10 +216,12 @@ class Player:
         if not self._answer.begun:
             await self._flush()
         async for piece in self._answer.parts(how, self._files):
-            if how.drip is None:
-                await self._put(piece)
-            else:
+            if how.drip is not None:
                 await self._drip([piece], how.drip)
+                continue
+            await self._put(piece)
+            if self._answer.streamed and how.part != "head":
+                await self._flush()
 
     async def _drip(self, pieces: Iterable[bytes], drip: steps.Dripping) -> None:
         await self._flush()

@@ -31,11 +31,11 @@ class ThisProcess:
         """SIGSTOP this process. Returns when it goes on: after so many seconds, or when it was sent SIGCONT.
 
         A child wakes us up. Its stdin is a pipe that only we hold: when we are killed while frozen, or woken up by
-        somebody else, it ends at once, so that nobody waits for it.
+        somebody else, it ends at once, so that nobody waits for it. ("timeout 0" would mean: for ever.)
         """
         script = 'timeout "$1" cat >/dev/null; kill -CONT "$2"'
         with subprocess.Popen(  # noqa: S603 - a constant program and two numbers
-            ["/bin/sh", "-c", script, "badgateway-thaw", f"{seconds:.3f}", str(os.getpid())],
+            ["/bin/sh", "-c", script, "badgateway-thaw", f"{max(seconds, 0.001):.3f}", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -155,14 +155,14 @@ class _Call:
         top, first = received[: end + 4], received[end + 4 :]
         length = _content_length(top)
         lower = top.lower()
+        reusable = b"\r\nconnection: close\r\n" not in lower and not top.startswith(b"HTTP/1.0")
         if status == 101:
             return Answer(status, interim + top, self._tunnelled(first), None, reusable=False)
         if self._request.method == "HEAD" or status in (204, 304):
             self.close()
-            return Answer(status, interim + top, b"", 0, b"\r\nconnection: close\r\n" not in lower)
+            return Answer(status, interim + top, b"", 0, reusable)
         if b"\r\ntransfer-encoding:" in lower or length is None:
-            return Answer(status, interim + top, self._parsed(top, first), None)
-        reusable = b"\r\nconnection: close\r\n" not in lower
+            return Answer(status, interim + top, self._parsed(top, first), None, reusable)
         return Answer(status, interim + top, self._counted(first, length), length, reusable)
 
     async def _send(self, authority: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, SerializeAsAny, TypeAdapter, model_serializer, model_validator
 
@@ -11,6 +11,8 @@ from badgateway_upstream.payloads import EscapedText, Payload
 from badgateway_upstream.strict import Strict, did_you_mean, refusal
 
 MOST_STEPS: Final = 1000
+LARGEST_HEADER: Final = 1 << 20
+"""Bytes that a script may put into a head, which is held in memory."""
 
 
 def _percent(text: str) -> str:
@@ -51,7 +53,7 @@ class Send(Step):
 
 
 class Pause(Step):
-    """Wait. Ends early when the fault ends or the peer leaves."""
+    """Wait. Ends early when the fault ends."""
 
     pause: Duration
 
@@ -110,7 +112,8 @@ class Hang(_Word):
 class Answering(Strict):
     """Which part of the app's true answer to send, and what to change about it.
 
-    The answer is sent once: a second `respond` goes on where the first stopped. `to` cuts the part short.
+    The answer is sent once: a second `respond` goes on where the first stopped, and what is changed is up to the
+    first. `to` cuts the part short.
     `status_line` replaces the first line, `version` only its HTTP version, `header` is put in before the end of the
     head (give it its own line ends). `framing` sends the body chunked, or ended by closing (`close`).
     """
@@ -122,6 +125,12 @@ class Answering(Strict):
     version: EscapedText | None = None
     header: SerializeAsAny[Payload] | None = None
     framing: Literal["chunked", "close"] | None = None
+
+    @model_validator(mode="after")
+    def _held(self) -> Self:
+        if self.header is not None and (self.header.size() or 0) > LARGEST_HEADER:
+            raise ValueError("a header may have a mebibyte at most")
+        return self
 
 
 class Respond(Step):

@@ -136,6 +136,27 @@ async def test_stop_listening_refuses_and_ends() -> None:
             assert await client.answer()
 
 
+async def test_stop_listening_by_a_request_still_answers_it() -> None:
+    async with spawned() as app, app.client() as client:
+        await app.fault("stop_listening", when={"path": "/products/1"})
+        await client.get()
+        assert await client.answer()
+        assert await connect_error(app, 1) == "ECONNREFUSED"
+
+
+async def test_of_two_faults_of_the_listener_the_other_lasts() -> None:
+    async with spawned() as app:
+        full = await app.fault("accept_queue_full", id="full")
+        refused = await app.fault("stop_listening", id="refused")
+        await set_in(app, full["id"])
+        await set_in(app, refused["id"])
+        assert await connect_error(app, 1) == "ECONNREFUSED"
+        await app.api("DELETE", "/faults/refused")
+        assert await connect_error(app, 0.3) == "timeout"
+        await app.api("DELETE", "/faults/full")
+        assert await connect_error(app, 1) is None
+
+
 @proves("accept_queue_full")
 async def test_accept_queue_full_drops_syns_and_ends() -> None:
     async with spawned() as app:

@@ -13,7 +13,7 @@ class OversizedHeader(FaultSpec):
     """Attributes of `oversized_header`."""
 
     kind: Literal["oversized_header"] = "oversized_header"
-    bytes: int = Field(default=65536, ge=1, le=8 << 20)
+    bytes: int = Field(default=65536, ge=1, le=1_000_000)
     """How long its value is."""
     name: str = Field(default="X-Oversized", pattern=r"^[A-Za-z0-9-]{1,256}$")
     """Its name."""

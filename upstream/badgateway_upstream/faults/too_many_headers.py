@@ -13,7 +13,7 @@ class TooManyHeaders(FaultSpec):
     """Attributes of `too_many_headers`."""
 
     kind: Literal["too_many_headers"] = "too_many_headers"
-    count: int = Field(default=1000, ge=1, le=100_000)
+    count: int = Field(default=1000, ge=1, le=60_000)
     """How many more headers than usual."""
 
 
