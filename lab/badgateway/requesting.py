@@ -100,8 +100,8 @@ def observation_of(answer: Answer, request: Request, started: float, ended: floa
 
 async def _trace(lab: LabLike, answer: Answer, entry: str | None) -> TraceLike | None:
     """The trace of a request, as whole as it gets: the lab waits for the records that must still come."""
-    if entry is None:
-        return None
+    if entry is None or answer.failure == "refused":
+        return None  # no hop can have seen it
     found = await lab.exchanges(request_id=answer.request_id)
     return found[-1] if found else None
 
