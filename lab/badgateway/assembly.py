@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import aiohttp
@@ -29,6 +31,7 @@ class Assembly:
 
     def __init__(self, chain: ChainSpec, ports: Ports | None, forkserver: ForkServer) -> None:
         self.rundir = RunDir()
+        forkserver.keep(self.rundir.path)
         self.token = secrets.token_urlsafe(24)
         self._chain, self._ports, self._forkserver = chain, ports, forkserver
         self._reserved = Reservations(ports.host if ports else "127.0.0.1")
@@ -41,6 +44,7 @@ class Assembly:
             EnvironmentProblem: a fixed port is taken.
             InvalidRequest: the chain's settings do not fit together.
         """
+        self._make_database()
         names = [*self._chain.hops, *self._chain.instances]
         for index, name in enumerate(names):
             port, option = self._wanted(name, index - len(self._chain.hops))
@@ -67,6 +71,14 @@ class Assembly:
         """Give back the addresses and delete the directory. May be called twice."""
         self._reserved.close()
         self.rundir.remove()
+        self._forkserver.release(self.rundir.path)
+
+    def _make_database(self) -> None:
+        # Instances that start at once would race for switching the shared file to WAL, and SQLite does not
+        # wait for that lock whatever the timeout: "database is locked". Done once here, it is nothing that
+        # they have to do.
+        with closing(sqlite3.connect(self.rundir.database)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
 
     def _wanted(self, name: str, instance: int) -> tuple[int, str]:
         if self._ports is None:

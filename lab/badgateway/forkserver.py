@@ -17,11 +17,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self
 
 from badgateway.errors import EnvironmentProblem
@@ -117,7 +119,10 @@ class ForkServer:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                start_new_session=True,  # so that a terminal's Ctrl-C and hang-up reach the lab alone
+                # Its own group, so that a terminal's Ctrl-C reaches the lab alone; but not its own session:
+                # then the kernel ends it even when it is frozen and the lab dies (SIGHUP to an orphaned,
+                # stopped group).
+                process_group=0,
                 env={**(os.environ if environ is None else environ), MARKER: run_id},
             )
         except OSError as error:
@@ -174,6 +179,16 @@ class ForkServer:
         if key in self._watchers and self.failure is None:
             self._post({"signal": key, "number": int(number), "group": group})
 
+    def keep(self, directory: Path) -> None:
+        """Have a directory deleted when the lab is gone, killed perhaps, before it could do so itself."""
+        self._attach()
+        self._post({"directory": str(directory), "kept": True})
+
+    def release(self, directory: Path) -> None:
+        """The lab has deleted it."""
+        if self.failure is None:
+            self._post({"directory": str(directory), "kept": False})
+
     async def close(self) -> None:
         """End every process that is left, then the fork server. May be called twice; leaves nothing if
         cancelled.
@@ -205,7 +220,9 @@ class ForkServer:
             self._process.kill()
             self._process.wait()
         self._log.close()
-        kill_marked(self.run_id)
+        deadline = time.monotonic() + CLOSE_DEADLINE
+        while kill_marked(self.run_id) and time.monotonic() < deadline:
+            time.sleep(0.002)  # only after a fork server that could not do it: it was killed, or frozen
         self._tell_all(Exit(why="ended with the lab"))
 
     def _attach(self) -> None:

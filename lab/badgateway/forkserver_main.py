@@ -1,19 +1,23 @@
 """The fork server's own process: imports the components once, then forks a process for each command.
 
 Run by `badgateway.forkserver.ForkServer`, with one end of a socket pair as stdin. Commands come in as JSON
-lines:
+lines (a spawn brings three file descriptors along: the child's stdin, stdout and stderr):
 
-    {"spawn": key, "name": …, "module": …, "config_class": …, "run": …, "config": {…}}   + three file
-    descriptors {"signal": key, "number": n, "group": true|false}
+    {"spawn": key, "module": …, "config_class": …, "run": …, "config": {…}}
+    {"signal": key, "number": n, "group": true|false}
+    {"directory": path, "kept": true|false}
 
 and reports go out:
 
-    {"spawned": key, "pid": n} · {"refused": key, "why": text}
-    {"stopped": key} · {"continued": key} · {"exited": key, "status": n|null, "signal": n|null}
+    {"spawned": key, "pid": n}
+    {"refused": key, "why": text}
+    {"stopped": key}
+    {"continued": key}
+    {"exited": key, "status": n|null, "signal": n|null}
 
 Keys are chosen by the other side and never reused, so a signal cannot reach a stranger that got an old pid.
 When the other side closes the socket, or dies (SIGKILL included), every child's group is killed, frozen
-ones too.
+ones too, and the directories that were kept until then are deleted.
 
 No threads, and nothing here that a fork could not copy.
 """
@@ -28,6 +32,7 @@ import json
 import os
 import random
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -62,6 +67,7 @@ class Server:
         self._children: dict[int, _Child] = {}
         self._received = b""
         self._descriptors: list[int] = []
+        self._directories: set[str] = set()
         self._parent = os.getppid()
 
     def serve(self) -> None:
@@ -102,8 +108,12 @@ class Server:
             command: dict[str, Any] = json.loads(line)
             if "spawn" in command:
                 self._spawn(command)
-            else:
+            elif "signal" in command:
                 self._signal(command)
+            elif command["kept"]:
+                self._directories.add(command["directory"])
+            else:
+                self._directories.discard(command["directory"])
         return True
 
     def _spawn(self, command: dict[str, Any]) -> None:
@@ -117,9 +127,7 @@ class Server:
             if pid == 0:
                 _become(command, descriptors, parent)
             with suppress(OSError):
-                os.setpgid(
-                    pid, pid
-                )  # the child does so too: whoever comes first, no signal to the group is lost
+                os.setpgid(pid, pid)  # the child does so too: whoever comes first, no signal to the group is lost
             self._children[pid] = _Child(key, pid)
             self._report({"spawned": key, "pid": pid})
         finally:
@@ -147,9 +155,7 @@ class Server:
         _send(child.pid, signal.SIGKILL, group=True)
         os.waitpid(child.pid, 0)
         del self._children[child.pid]
-        self._report(
-            {"exited": child.key, "status": status if exited else None, "signal": None if exited else status}
-        )
+        self._report({"exited": child.key, "status": status if exited else None, "signal": None if exited else status})
 
     def _report(self, report: dict[str, Any]) -> None:
         self._control.sendall(json.dumps(report).encode() + b"\n")
@@ -165,6 +171,8 @@ class Server:
                     del self._children[pid]
             if self._children:
                 time.sleep(0.002)
+        for directory in self._directories:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _send(pid: int, number: int, *, group: bool) -> None:

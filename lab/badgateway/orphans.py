@@ -12,13 +12,14 @@ MARKER: Final = "BADGATEWAY_RUN"
 """Environment variable that every process of a run has; its value is the run's id."""
 
 
-def marked(run_id: str) -> list[int]:
-    """Process ids of every process that was started with `run_id` as its MARKER, itself or by inheritance.
+def marked(run_id: str, variable: str = MARKER) -> list[int]:
+    """Process ids of every process that was started with `variable` set to `run_id`, itself or by
+    inheritance.
 
     Found in /proc by the environment: a pid can be a stranger's by now, that cannot. Empty where there is
     no /proc.
     """
-    wanted = f"{MARKER}={run_id}".encode()
+    wanted = f"{variable}={run_id}".encode()
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -27,8 +28,10 @@ def marked(run_id: str) -> list[int]:
     return found
 
 
-def kill_marked(run_id: str) -> None:
-    """Kill every process of `marked(run_id)`."""
-    for pid in marked(run_id):
+def kill_marked(run_id: str) -> bool:
+    """Kill every process of `marked(run_id)`; whether there was any, which may take a moment to be gone."""
+    found = marked(run_id)
+    for pid in found:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    return bool(found)

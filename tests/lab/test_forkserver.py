@@ -74,7 +74,7 @@ async def test_a_child_has_its_own_group_only_its_own_descriptors_and_its_own_se
     watches = [Watch(forkserver) for _ in range(2)]
     one, other = [await ready_line(watch) for watch in watches]
     assert one["group"] == one["pid"] != other["group"]
-    assert one["session"] == forkserver.pid != os.getsid(0)
+    assert os.getpgid(forkserver.pid) == forkserver.pid
     assert one["descriptors"] == other["descriptors"] == [0, 1, 2]
     assert one["random"] != other["random"]
     await forkserver.close()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from badgateway.orphans import marked
+from badgateway.orphans import MARKER, marked
 
 POLL = 0.005
 
@@ -24,12 +24,12 @@ def state_of(pid: int) -> str | None:
         return None
 
 
-def left_of(run_id: str) -> list[str]:
+def left_of(run_id: str, variable: str = MARKER) -> list[str]:
     """What is still running of a run, as text for an assertion's message. Zombies count: somebody forgot
     them.
     """
     found = []
-    for pid in marked(run_id):
+    for pid in marked(run_id, variable):
         try:
             command = (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:

@@ -33,26 +33,37 @@ def say(event: str, **values: Any) -> None:
 def run(config: Config) -> int:
     """Do what `config` says, then say ready and stay until stdin closes or SIGTERM arrives."""
     values = config.values
-    if "stderr" in values:
-        print(values["stderr"], file=sys.stderr, flush=True)
-    if values.get("raise"):
-        raise RuntimeError(values["raise"])
+    before_ready(values)
     if "exit" in values:
         return int(values["exit"])
+    say(
+        "ready",
+        pid=os.getpid(),
+        group=os.getpgid(0),
+        descriptors=sorted(int(name) for name in os.listdir("/proc/self/fd"))[:-1],
+        random=random.random(),
+    )
+    after_ready(values)
+    sys.stdin.read()
+    return 0
+
+
+def before_ready(values: dict[str, Any]) -> None:
+    """What goes wrong, or is set up, while it starts."""
+    if "stderr" in values:
+        print(values["stderr"], file=sys.stderr, flush=True)
+    if "raise" in values:
+        raise RuntimeError(values["raise"])
     if "grandchild" in values:
         subprocess.Popen(["sleep", str(values["grandchild"])])
     if values.get("deaf"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if values.get("never_ready"):
         time.sleep(600)
-    say(
-        "ready",
-        pid=os.getpid(),
-        group=os.getpgid(0),
-        session=os.getsid(0),
-        descriptors=sorted(int(name) for name in os.listdir("/proc/self/fd"))[:-1],
-        random=random.random(),
-    )
+
+
+def after_ready(values: dict[str, Any]) -> None:
+    """What it does to itself later."""
     if "last_words" in values:
         for n in range(int(values["last_words"])):
             say("words", n=n)
@@ -62,5 +73,3 @@ def run(config: Config) -> int:
         say("thawed")
     if values.get("deaf"):
         time.sleep(600)
-    sys.stdin.read()
-    return 0
