@@ -38,19 +38,26 @@ WIRED = frozenset(("name", "tier", "listen", "admin", "upstreams", "exit_with_st
 WIRED_APP = frozenset(("name", "listen", "admin", "database", "faults", "exit_with_stdin"))
 """What the lab decides about an instance. Faults among it: one set behind the lab's back could not be proven."""
 
+# Off, so that every failure shows as what it is; a chain that mentions a hop's breaker switches it on. Small enough
+# that a handful of requests opens it while one watches.
+_BREAKER: Mapping[str, Any] = {
+    "enabled": False,
+    "window": {"type": "count", "size": 10},
+    "minimum_calls": 5,
+    "open_for": "10s",
+    "permitted_probes": 2,
+}
+
 HOP_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         # the inner deadlines are shorter than the outer ones, so that the hop nearest to a fault decides
-        "cdn": {"timeouts": {"connect": "500ms", "first_byte": "4s", "between_bytes": "4s", "request": "10s"}},
+        "cdn": {
+            "timeouts": {"connect": "500ms", "first_byte": "4s", "between_bytes": "4s", "request": "10s"},
+            "breaker": _BREAKER,
+        },
         "lb": {
             "timeouts": {"connect": "500ms", "first_byte": "2s", "between_bytes": "2s", "request": "8s"},
-            # small enough that a handful of requests opens it while one watches
-            "breaker": {
-                "window": {"type": "count", "size": 10},
-                "minimum_calls": 5,
-                "open_for": "10s",
-                "permitted_probes": 2,
-            },
+            "breaker": _BREAKER,
         },
     }
 )
@@ -179,9 +186,15 @@ class ChainSpec(BaseModel):
         return (*self.hops, "app", *self.instances)
 
     def hop_config(self, hop: str, wiring: Mapping[str, Any]) -> HopConfig:
-        """The full configuration of a hop. `wiring`: upstreams, listen, admin, exit_with_stdin."""
+        """The full configuration of a hop; its breaker is on if the chain mentions it.
+
+        `wiring`: upstreams, listen, admin, exit_with_stdin.
+        """
         overrides: dict[str, Any] = getattr(self, hop)
-        return HopConfig.model_validate({**merge(HOP_DEFAULTS[hop], overrides), "name": hop, "tier": hop, **wiring})
+        settings = merge(HOP_DEFAULTS[hop], overrides)
+        if "breaker" in overrides:
+            settings["breaker"]["enabled"] = overrides["breaker"].get("enabled", True)
+        return HopConfig.model_validate({**settings, "name": hop, "tier": hop, **wiring})
 
     def instance_config(self, instance: str, wiring: Mapping[str, Any]) -> InstanceConfig:
         """The full configuration of an instance. `wiring`: listen, admin, database, exit_with_stdin."""

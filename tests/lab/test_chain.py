@@ -98,3 +98,19 @@ def test_a_live_patch_is_checked_before_anything_starts() -> None:
     assert wrong_patch("lb", {"retry": None, "timeouts": {"connect": None, "first_byte": "1s"}}) == []
     found = wrong_patch("lb", {"timeouts": {"first_bite": "1s"}, "name": "x"})
     assert {f.where for f in found} == {("name",), ("timeouts", "first_bite")}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "enabled"),
+    [
+        ({}, False),
+        ({"timeouts": {"connect": "1s"}}, False),
+        ({"breaker": {"minimum_calls": 3}}, True),
+        ({"breaker": {}}, True),
+        ({"breaker": {"enabled": False, "minimum_calls": 3}}, False),
+    ],
+)
+def test_a_breaker_is_on_where_the_chain_mentions_it(overrides: dict[str, object], enabled: bool) -> None:
+    chain = ChainSpec.model_validate({"lb": overrides})
+    assert chain.hop_config("lb", {"upstreams": ["127.0.0.1:9"]}).breaker.enabled is enabled
+    assert not chain.hop_config("cdn", {"upstreams": ["127.0.0.1:9"]}).breaker.enabled
