@@ -136,11 +136,12 @@ class Attempt:
     ) -> None:
         try:
             if body.expects_continue:
+                body.expects_continue = False
                 ask_for_body()
             while True:
                 if not connection.head_done:
-                    connection.expect_within(self._whole, ErrorType.HTTP_RESPONSE_TIMEOUT, self._deadlines.whole_late)
-                data = await body.read()
+                    connection.expect_nothing()  # of the endpoint: it is the client's turn
+                data = await body.read(self._whole)
                 if not data:
                     break
                 if not connection.head_done:
@@ -152,6 +153,8 @@ class Attempt:
         except HopError as error:
             connection.fail(error)
             return
+        except ConnectionError:
+            return  # the client left, which ends the exchange itself, too
         if not connection.head_done:
             self.record.send = self._lap()
             self._await_head(connection)
@@ -210,8 +213,10 @@ class Attempt:
             HopError: why it will never be complete.
         """
         connection = self.connection
-        deadlines = self._deadlines
-        late = time.monotonic() + deadlines.between_bytes
+        deadlines, now = self._deadlines, time.monotonic()
+        if now > self._whole:
+            raise HopError(ErrorType.HTTP_RESPONSE_TIMEOUT, deadlines.whole_late, phase=connection.phase)
+        late = now + deadlines.between_bytes
         self._limit(connection, late, ErrorType.CONNECTION_READ_TIMEOUT, deadlines.silent)
         return await connection.read()
 

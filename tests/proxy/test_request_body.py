@@ -1,0 +1,455 @@
+"""A request's body on its way through: framing kept, sizes capped, slowness limited, never buffered whole."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.answers import dechunked, read_answer, read_answers
+from tests.support.peers import OK, field, full_backlog, refused_address, reset, says
+from tests.support.processes import until
+from tests.support.wire import RawUpstream, raw_upstream, running_hop
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Collector:
+    """An endpoint that keeps the bodies that it is sent, as bytes on the wire, and says ok."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+        self.sizes: list[int] = []
+
+    async def script(self, upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await upstream.read_head(reader)
+            length = field(head, b"content-length")
+            if length is not None:
+                self.bodies.append(await reader.readexactly(int(length)))
+            elif field(head, b"transfer-encoding") == b"chunked":
+                self.bodies.append(await reader.readuntil(b"0\r\n\r\n"))
+            else:
+                self.bodies.append(b"")
+            writer.write(OK)
+
+
+def post(*lines: str, body: bytes = b"", version: str = "1.1") -> bytes:
+    return "\r\n".join([f"POST /x HTTP/{version}", "Host: shop.example", *lines, "", ""]).encode() + body
+
+
+# -- framing -------------------------------------------------------------------------------------------
+
+
+async def test_a_length_stays_a_length() -> None:
+    collector = Collector()
+    async with raw_upstream(collector.script) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
+        await client.send(post("Content-Length: 5", body=b"hello"))
+        assert await client.answer() == b"ok"
+        assert collector.bodies == [b"hello"]
+        assert upstream.heads[0].lower().count(b"\r\ncontent-length: 5\r\n") == 1
+        assert b"transfer-encoding" not in upstream.heads[0].lower()
+        assert (await hop.record())["request_bytes"] == 5
+
+
+async def test_chunks_that_are_all_there_are_sent_with_a_length() -> None:
+    collector = Collector()
+    async with raw_upstream(collector.script) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
+        await client.send(post("Transfer-Encoding: chunked", body=b"3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\nT: x\r\n\r\n"))
+        assert await client.answer() == b"ok"
+        assert collector.bodies == [b"hello"]
+        assert b"transfer-encoding" not in upstream.heads[0].lower()
+
+
+async def test_chunks_that_come_by_and_by_stay_chunks() -> None:
+    collector = Collector()
+    async with raw_upstream(collector.script) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
+        await client.send(post("Transfer-Encoding: chunked"))
+        await until(lambda: upstream.heads, what="the head goes on before the body is there")
+        assert field(upstream.heads[0], b"content-length") is None
+        assert upstream.heads[0].lower().count(b"\r\ntransfer-encoding: chunked\r\n") == 1
+        await client.send(b"3\r\nhel\r\n2;x=y\r\nlo\r\n")
+        await client.send(b"0\r\nTrailer: dropped\r\n\r\n")
+        assert await client.answer() == b"ok"
+        assert dechunked(collector.bodies[0]) == (b"hello", True)
+        assert (await hop.record())["request_bytes"] == 5
+        await client.send(post("Content-Length: 2", body=b"ok"))
+        assert await client.answer() == b"ok"
+        assert upstream.connections == 1
+
+
+@pytest.mark.parametrize("sent", [post("Content-Length: 0"), post("Transfer-Encoding: chunked", body=b"0\r\n\r\n")])
+async def test_an_empty_body_has_a_length_of_0(sent: bytes) -> None:
+    collector = Collector()
+    async with raw_upstream(collector.script) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
+        await client.send(sent)
+        assert await client.answer() == b"ok"
+        assert field(upstream.heads[0], b"content-length") == b"0"
+
+
+async def test_no_body_gets_no_length() -> None:
+    collector = Collector()
+    async with raw_upstream(collector.script) as upstream, running_hop(upstream.address) as hop:
+        await hop.get()
+        assert field(upstream.heads[0], b"content-length") is None
+        assert field(upstream.heads[0], b"transfer-encoding") is None
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_64_mib_go_through_without_being_held(chunked: bool) -> None:
+    """The endpoint reads nothing at first: the client must come to a stop long before the end."""
+    size, block = 64 << 20, bytes(1 << 16)
+    go = asyncio.Event()
+    received = 0
+
+    async def script(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal received
+        await upstream.read_head(reader)
+        await go.wait()
+        if chunked:
+            while (line := await reader.readline()) != b"0\r\n":
+                received += len(await reader.readexactly(int(line, 16)))
+                await reader.readline()
+        else:
+            while received < size:
+                received += len(await reader.read(1 << 20))
+        writer.write(OK)
+
+    async with raw_upstream(script) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
+        await client.send(post("Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"))
+        sent = 0
+
+        async def upload() -> None:
+            nonlocal sent
+            framed = b"%x\r\n%b\r\n" % (len(block), block) if chunked else block
+            while sent < size:
+                await client.send(framed)
+                sent += len(block)
+            if chunked:
+                await client.send(b"0\r\n\r\n")
+
+        uploading = asyncio.create_task(upload())
+        await until(lambda: sent > 1 << 20)
+        stopped_at = await standstill(lambda: sent)
+        assert stopped_at < size // 2
+        go.set()
+        await uploading
+        assert await client.answer() == b"ok"
+        assert received == size
+        assert (await hop.record())["request_bytes"] == size
+
+
+async def standstill(value) -> int:  # type: ignore[no-untyped-def]
+    """Where `value()` is once it has not changed for 50 ms."""
+    last, since = value(), 0
+    async with asyncio.timeout(10):
+        while since < 5:
+            await asyncio.sleep(0.01)
+            now = value()
+            since = since + 1 if now == last else 0
+            last = now
+    return int(last)
+
+
+# -- sizes ---------------------------------------------------------------------------------------------
+
+
+async def test_a_chunked_body_is_cut_off_where_it_exceeds_the_limit() -> None:
+    async def script(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upstream.read_head(reader)
+        upstream.heads.append(await reader.read())
+
+    async with (
+        raw_upstream(script) as upstream,
+        running_hop(upstream.address, limits={"request_body": 10}) as hop,
+        hop.client() as client,
+    ):
+        await client.send(post("Transfer-Encoding: chunked"))
+        await client.send(b"8\r\n12345678\r\n")
+        await until(lambda: upstream.heads)
+        await client.send(b"3\r\n9ab\r\n")
+        answer = read_answer(await client.all())
+        assert (answer.status, answer.error, answer.one("Connection")) == (413, "http_request_error", b"close")
+        record = await hop.record()
+        assert (record["status"], record["error"]) == (413, "http_request_error")
+        await until(lambda: len(upstream.heads) == 2, what="the endpoint sees the end of the attempt")
+        assert not upstream.heads[1].endswith(b"0\r\n\r\n")
+        assert hop.hop.breaker.snapshot(hop.hop.clock.now())["calls"] == 0
+
+
+async def test_a_small_chunked_body_over_the_limit_reaches_nobody() -> None:
+    async with (
+        raw_upstream(says(OK)) as upstream,
+        running_hop(upstream.address, limits={"request_body": 4}) as hop,
+    ):
+        answer = read_answer(await hop.send(post("Transfer-Encoding: chunked", body=b"5\r\nhello\r\n0\r\n\r\n")))
+        assert answer.status == 413
+        assert upstream.connections == 0
+
+
+async def test_a_declared_body_over_the_limit_is_refused_at_once_and_read_a_while() -> None:
+    async with (
+        raw_upstream(says(OK)) as upstream,
+        running_hop(upstream.address, limits={"request_body": 1000}) as hop,
+        hop.client() as client,
+    ):
+        await client.send(post("Content-Length: 3000000", body=bytes(1000)))
+        await client.until(b"\r\n\r\n")
+        for _ in range(30):
+            await client.send(bytes(10_000))  # raises on a RST
+        client.half_close()
+        answer = read_answer(await client.all())
+        assert (answer.status, answer.error) == (413, "http_request_error")
+        assert client.end == "fin"
+        assert upstream.connections == 0
+
+
+# -- slowness ------------------------------------------------------------------------------------------
+
+
+async def holds(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await upstream.read_head(reader)
+    while await reader.read(65536):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("headers", "bodies"),
+    [
+        (["Content-Length: 10"], [b""]),
+        (["Content-Length: 10"], [b"half"]),
+        (["Transfer-Encoding: chunked"], [b"3\r\nhel\r\n"]),
+        (["Transfer-Encoding: chunked"], [b"3\r\nhe"]),
+    ],
+)
+async def test_a_body_that_does_not_come_gets_a_408(headers: list[str], bodies: list[bytes]) -> None:
+    async with (
+        raw_upstream(holds) as upstream,
+        running_hop(upstream.address, timeouts={"client_body": "60ms"}) as hop,
+        hop.client() as client,
+    ):
+        await client.send(post(*headers))
+        for body in bodies:
+            await client.send(body)
+        answer = read_answer(await client.all())
+        assert (answer.status, answer.error, answer.one("Connection")) == (408, "http_request_error", b"close")
+        record = await hop.record()
+        assert (record["status"], record["error"], record["generated"]) == (408, "http_request_error", True)
+        assert hop.hop.breaker.snapshot(hop.hop.clock.now())["calls"] == 0
+
+
+async def test_a_drip_of_body_bytes_does_not_renew_the_deadline() -> None:
+    async with (
+        raw_upstream(holds) as upstream,
+        running_hop(upstream.address, timeouts={"client_body": "120ms"}) as hop,
+        hop.client() as client,
+    ):
+        await client.send(post("Content-Length: 1000"))
+        for _ in range(100):
+            await client.send(b"x")
+            if not await client.silent(0.01):
+                break
+        answer = read_answer(await client.all())
+        assert answer.status == 408
+
+
+async def test_when_all_time_is_up_while_the_client_still_sends_it_is_the_clients_fault() -> None:
+    async with (
+        raw_upstream(holds) as upstream,
+        running_hop(upstream.address, timeouts={"request": "60ms"}) as hop,
+        hop.client() as client,
+    ):
+        await client.send(post("Content-Length: 1000", body=b"x"))
+        answer = read_answer(await client.all())
+        assert (answer.status, answer.error) == (408, "http_request_error")
+
+
+async def test_an_endpoint_that_takes_nothing_in_is_not_the_clients_fault() -> None:
+    async def takes_nothing(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.Event().wait()
+
+    async with (
+        raw_upstream(takes_nothing) as upstream,
+        running_hop(upstream.address, timeouts={"send": "80ms", "client_body": "40ms"}) as hop,
+        hop.client() as client,
+    ):
+        await client.send(post("Content-Length: 67108864"))
+        uploading = asyncio.create_task(upload_until_refused(client, 67108864))
+        await client.until(b"\r\n\r\n")
+        answer = read_answer(client.data)
+        assert (answer.status, answer.error) == (504, "connection_write_timeout")
+        uploading.cancel()
+        record = await hop.record()
+        assert record["attempts"][0]["phase"] == "send"
+        assert hop.hop.breaker.snapshot(hop.hop.clock.now())["failures"] == 1
+
+
+async def upload_until_refused(client, size: int) -> None:  # type: ignore[no-untyped-def]
+    try:
+        for _ in range(size >> 16):
+            await client.send(bytes(1 << 16))
+    except ConnectionError:
+        pass
+
+
+# -- broken half way -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [b"zz\r\nhello\r\n", b"5\r\nhelloX", b"fffffffffffffffff\r\n", b"\n\n"])
+async def test_a_bad_chunk_in_a_later_packet_gets_a_400_and_nothing_hangs(bad: bytes) -> None:
+    async with raw_upstream(holds) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
+        await client.send(post("Transfer-Encoding: chunked"))
+        await client.send(b"5\r\nhello\r\n")
+        await until(lambda: upstream.heads)
+        await client.send(bad)
+        answer = read_answer(await client.all())
+        assert (answer.status, answer.error) == (400, "http_request_error")
+        record = await hop.record()
+        assert (record["status"], record["error"], record["client_gone"]) == (400, "http_request_error", False)
+        assert hop.hop.breaker.snapshot(hop.hop.clock.now())["calls"] == 0
+
+
+async def test_garbage_behind_a_complete_body_does_not_spoil_it() -> None:
+    go = asyncio.Event()
+
+    async def script(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upstream.read_head(reader)
+        await go.wait()
+        upstream.heads.append(await reader.readexactly(200_000))
+        writer.write(OK)
+
+    async with raw_upstream(script) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
+        await client.send(post("Content-Length: 200000", body=bytes(200_000)) + b"\xff\xfegarbage\r\n\r\n")
+        await until(lambda: upstream.heads)
+        go.set()
+        assert await client.answer() == b"ok"
+        assert read_answer(await client.all()).status == 400
+        assert [record["status"] for record in await hop.records(2)] == [200, 400]
+
+
+# -- 100-continue: RFC 9110 section 10.1.1 --------------------------------------------------------------
+
+
+async def test_100_is_sent_when_the_body_is_wanted() -> None:
+    collector = Collector()
+    async with raw_upstream(collector.script) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
+        await client.send(post("Content-Length: 5", "Expect: 100-continue"))
+        assert await client.until(CONTINUE) == CONTINUE
+        await client.send(b"hello")
+        interim, answer = read_answers(await client.until(b"ok"))
+        assert (interim.status, answer.data) == (100, b"ok")
+        assert collector.bodies == [b"hello"]
+        assert field(upstream.heads[0], b"expect") is None
+
+
+async def test_100_is_not_sent_for_a_body_that_is_already_there() -> None:
+    collector = Collector()
+    async with raw_upstream(collector.script) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
+        await client.send(post("Content-Length: 5", "Expect: 100-continue", body=b"hello"))
+        assert read_answer(await client.until(b"ok")).data == b"ok"
+
+
+async def test_100_is_not_sent_to_a_client_of_http_1_0() -> None:
+    collector = Collector()
+    async with raw_upstream(collector.script) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
+        await client.send(post("Content-Length: 5", "Expect: 100-continue", version="1.0"))
+        assert await client.silent(0.03)
+        await client.send(b"hello")
+        assert read_answer(await client.all()).data == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (["Content-Length: 3000"], 413),
+        (["Content-Length: 5", "Transfer-Encoding: chunked"], 400),
+        (["Content-Length: 5"], 502),
+    ],
+    ids=["too large", "ambiguous", "no endpoint"],
+)
+async def test_without_100_where_the_answer_is_known_before(headers: list[str], status: int) -> None:
+    with refused_address() as address:
+        async with running_hop(address, limits={"request_body": 1000}) as hop, hop.client() as client:
+            await client.send(post(*headers, "Expect: 100-continue"))
+            await client.until(b"\r\n\r\n")
+            client.half_close()
+            answer = read_answer(await client.all())
+            assert (answer.status, answer.one("Connection")) == (status, b"close")
+            assert (await hop.record())["request_bytes"] == 0
+
+
+async def test_100_once_however_often_it_is_tried() -> None:
+    async def first_dies(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upstream.read_head(reader)
+        if upstream.connections == 1:
+            reset(writer)
+            return
+        upstream.heads.append(await reader.readexactly(5))
+        writer.write(OK)
+
+    async with (
+        raw_upstream(first_dies) as upstream,
+        running_hop(upstream.address, retry={"attempts": 2, "methods": "any", "backoff": {"base": "0s"}}) as hop,
+        hop.client() as client,
+    ):
+        await client.send(post("Content-Length: 5", "Expect: 100-continue"))
+        await until(lambda: upstream.connections == 2)
+        await client.send(b"hello")
+        interim, answer = read_answers(await client.until(b"ok"))
+        assert (interim.status, answer.status) == (100, 200)
+        assert len((await hop.record())["attempts"]) == 2
+
+
+# -- answered before it was all sent ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["close", "reset", "hang"])
+async def test_an_early_answer_reaches_a_client_that_is_still_uploading(ending: str) -> None:
+    """All real proxies relay the 413, though the endpoint's close turns into a RST while they still write."""
+    early = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 8\r\nConnection: close\r\n\r\ntoo much"
+
+    async def script(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upstream.read_head(reader)
+        writer.write(early)
+        await writer.drain()
+        if ending == "hang":
+            await asyncio.Event().wait()
+        if ending == "reset":
+            writer.transport.abort()
+
+    async with raw_upstream(script) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
+        await client.send(post("Content-Length: 3000000"))
+        uploading = asyncio.create_task(upload_until_refused(client, 3_000_000))
+        await client.until(b"too much")
+        answer = read_answer(client.data)
+        assert (answer.status, answer.data, answer.one("Connection")) == (413, b"too much", b"close")
+        assert answer.members[-1].received_status == 413
+        uploading.cancel()
+        record = await hop.record()
+        assert (record["status"], record["generated"], record["error"]) == (413, False, None)
+
+
+async def test_an_answer_to_a_retried_body_is_the_same_body() -> None:
+    collector = Collector()
+
+    async def first_dies(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if upstream.connections == 1:
+            await upstream.read_head(reader)
+            reset(writer)
+        else:
+            await collector.script(upstream, reader, writer)
+
+    async with (
+        raw_upstream(first_dies) as upstream,
+        running_hop(upstream.address, retry={"attempts": 2, "backoff": {"base": "0s"}}) as hop,
+    ):
+        put = post("Content-Length: 5", "Connection: close", body=b"hello").replace(b"POST", b"PUT")
+        assert read_answer(await hop.send(put)).data == b"ok"
+        assert collector.bodies == [b"hello"]
+
+
+async def test_a_connection_being_made_in_vain_is_the_endpoints_fault_though_the_body_is_missing() -> None:
+    async with full_backlog() as address, running_hop(address, timeouts={"connect": "50ms"}) as hop:
+        answer = read_answer(await hop.send(post("Content-Length: 5", "Connection: close", body=b"hello")))
+        assert (answer.status, answer.error) == (504, "connection_timeout")
