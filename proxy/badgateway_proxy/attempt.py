@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from badgateway_proxy.balancer import Endpoint
 from badgateway_proxy.errors import ErrorType, HopError, Phase
+from badgateway_proxy.headers import upgrade_of
 from badgateway_proxy.pool import Pool
 from badgateway_proxy.records import AttemptRecord
 from badgateway_proxy.request_body import RequestBody
@@ -171,11 +172,11 @@ class Attempt:
         else:
             connection.expect_within(deadline, error, words)
 
-    async def final_head(self, upgrade: bool, on_interim: Callable[[ResponseHead], None]) -> ResponseHead:
+    async def final_head(self, upgrade: bytes | None, on_interim: Callable[[ResponseHead], None]) -> ResponseHead:
         """Wait for the final response head, handing interim ones on.
 
         Args:
-            upgrade: whether the client asked to upgrade; a 101 is an error otherwise.
+            upgrade: the protocols that the client asked to switch to; a 101 to anything else is an error.
             on_interim: called with each 1xx head.
 
         Raises:
@@ -190,14 +191,7 @@ class Attempt:
             if head.status >= 200:
                 break
             if head.status == _SWITCHING_PROTOCOLS:
-                if not upgrade:
-                    details = "the peer switched protocols (101), which nobody had asked for"
-                    raise HopError(
-                        ErrorType.HTTP_PROTOCOL_ERROR,
-                        details,
-                        phase=connection.phase,
-                        first_bytes=connection.first_bytes,
-                    )
+                self._check_switch(head, upgrade)
                 break
             on_interim(head)
         self.record.wait = self._lap()
@@ -205,6 +199,19 @@ class Attempt:
         self.record.phase = connection.phase = Phase.RECEIVE
         connection.expect_nothing()
         return head
+
+    def _check_switch(self, head: ResponseHead, asked: bytes | None) -> None:
+        """RFC 9110 section 15.2.2: a 101 switches to a protocol that was asked for, and says to which."""
+        connection, protocol = self.connection, upgrade_of(head.headers)
+        if asked is None:
+            kind, details = ErrorType.HTTP_PROTOCOL_ERROR, "the peer switched protocols (101), which nobody asked for"
+        elif protocol is None:
+            kind, details = ErrorType.HTTP_UPGRADE_FAILED, "the peer's 101 does not say to which protocol it switched"
+        elif protocol.strip().lower() not in {each.strip() for each in asked.lower().split(b",")}:
+            kind, details = ErrorType.HTTP_UPGRADE_FAILED, "the peer switched to a protocol that was not asked for"
+        else:
+            return
+        raise HopError(kind, details, phase=connection.phase, first_bytes=connection.first_bytes)
 
     async def next_bytes(self) -> bytes:
         """Wait for more of the body, `b""` at its end.

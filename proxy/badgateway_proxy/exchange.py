@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_SWITCHING_PROTOCOLS = 101
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 
 
@@ -83,7 +84,7 @@ class Exchange:
         except HopError as error:
             return self._end(error)
         except (asyncio.CancelledError, ConnectionError) as gone:
-            record.client_gone = True
+            record.client_gone = record.status != _SWITCHING_PROTOCOLS  # where to leave is how it ends
             if isinstance(gone, asyncio.CancelledError):
                 raise
             return False
@@ -109,8 +110,8 @@ class Exchange:
         if "Via" in fields and hop.is_in(fields.getall("Via")):
             details = f"Via already names {hop.config.name}: this request has been here before"
             raise HopError(ErrorType.PROXY_LOOP_DETECTED, details, phase=Phase.CLIENT)
-        if message.upgrade and "Upgrade" in fields:
-            self._upgrade = fields["Upgrade"].encode()
+        if message.upgrade and version == HttpVersion11:  # RFC 9110 section 7.8: ignored in HTTP/1.0
+            self._upgrade = headers.upgrade_of(message.raw_headers)
         self._body = request_body(message, self._content, limit=limits.request_body, within=hop.timeouts.client_body)
 
     async def _forward(self) -> bool:
@@ -162,9 +163,10 @@ class Exchange:
         if not attempt.reuse():
             await attempt.connect()
         attempt.send(self._request_head(body), body, self._message.method, reply.ask_for_body)
-        head = await attempt.final_head(self._upgrade is not None, reply.interim)
-        if head.status == 101 and self._upgrade is not None:
-            await reply.switch_protocols(attempt, head, self._upgrade)
+        head = await attempt.final_head(self._upgrade, reply.interim)
+        if head.status == _SWITCHING_PROTOCOLS:
+            self._report(attempt, None)  # a tunnel may last, and must not hold a permit for so long
+            await reply.switch_protocols(attempt, head)
             return False
         if head.status >= 500 and (retry := self._retry(number, attempt, None)) is not None:
             return retry

@@ -228,6 +228,12 @@ def _status_line(status: int, reason: bytes) -> bytes:
     return b"HTTP/1.1 %d %b\r\n" % (status, reason)
 
 
+def upgrade_of(headers: RawHeaders) -> bytes | None:
+    """The protocols that Upgrade names (RFC 9110 section 7.8), None where it is not there."""
+    values = [value for name, value in headers if name.lower() == b"upgrade"]
+    return b", ".join(values) if values else None
+
+
 def named_by_connection_text(values: Sequence[str]) -> Set[bytes]:
     """As `named_by_connection`, from values as aiohttp decoded them."""
     if not values:

@@ -125,7 +125,7 @@ class Reply:
             return b"close"
         return b"keep-alive" if self._http_1_0 else None
 
-    async def switch_protocols(self, attempt: Attempt, head: ResponseHead, asked_for: bytes) -> None:
+    async def switch_protocols(self, attempt: Attempt, head: ResponseHead) -> None:
         """Relay a 101, then bytes both ways until either side ends.
 
         Raises:
@@ -133,8 +133,7 @@ class Reply:
             ConnectionError: the client did.
         """
         connection: UpstreamConnection = attempt.connection
-        protocol = next((value for name, value in head.headers if name.lower() == b"upgrade"), asked_for)
-        self._client.write(self._relayed_head(attempt, head, upgrade=protocol))
+        self._client.write(self._relayed_head(attempt, head, upgrade=headers.upgrade_of(head.headers)))
         self.head_sent = True
         tunnel = Tunnel(self._client, connection, self._hop.timeouts.client_idle)
         try:
@@ -142,7 +141,6 @@ class Reply:
         finally:
             self._record.response_bytes = tunnel.to_client_bytes
             self._record.request_bytes = tunnel.to_upstream_bytes
-            connection.close()
 
     # -- what the hop itself has to say ----------------------------------------------------------------
 

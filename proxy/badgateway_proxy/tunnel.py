@@ -25,15 +25,23 @@ class Tunnel:
         self.to_upstream_bytes = 0
 
     async def run(self) -> None:
-        """Relay until the end; both connections are to be closed afterwards.
+        """Relay until the end. The endpoint's connection is closed behind what was sent; the client's is the caller's.
 
         Raises:
             HopError: the endpoint left between its 101 and now.
         """
         assert self._client.transport is not None
         self._client_transport = self._client.transport
-        self._upstream_transport = self._upstream.become_tunnel(self._from_upstream)
-        self._client.become_tunnel(self._from_client)
+        self._upstream_transport, first = self._upstream.become_tunnel(self._from_upstream)
+        try:
+            if first:
+                self._from_upstream(first)
+            self._client.become_tunnel(self._from_client)
+            await self._until_ended()
+        finally:
+            self._upstream.close_behind(self._idle)
+
+    async def _until_ended(self) -> None:
         while not self._ended.is_set():
             remaining = self._last + self._idle - self._loop.time()
             if remaining <= 0:

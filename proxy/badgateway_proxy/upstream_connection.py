@@ -543,19 +543,22 @@ class UpstreamConnection(asyncio.Protocol):
         if rest:
             self._chunks.append(rest)
 
-    def become_tunnel(self, receive: Callable[[bytes], None]) -> "asyncio.Transport":
-        """After a 101, hand every later byte to `receive` (`b""` at the end) and return the transport.
+    def become_tunnel(self, receive: Callable[[bytes], None]) -> tuple[asyncio.Transport, bytes]:
+        """After a 101, hand every later byte to `receive`, and `b""` at the end.
+
+        Returns:
+            The transport, and what came behind the 101 already.
 
         Raises:
-            HopError: the connection ended meanwhile.
+            HopError: the connection ended meanwhile, and nothing had come.
         """
-        if self._transport is None or self.closed:
+        first = self.take()
+        if self._transport is None or (self.closed and not first):
             raise self._lost(None)
         self._tunnel = receive
-        rest = self.take()
-        if rest:
-            receive(rest)
-        return self._transport
+        if self.closed or self._peer_ended:
+            self._loop.call_soon(receive, b"")
+        return self._transport, first
 
     # -- end ------------------------------------------------------------------------------------------
 
@@ -569,6 +572,15 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None and not self.closed:
             self.closed = True
             self._transport.abort()
+
+    def close_behind(self, within: float) -> None:
+        """Close when what was written has been sent, or after `within` seconds."""
+        if self._transport is not None and not self.closed:
+            self.closed = True
+            self._transport.close()
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_later(within, self._transport.abort)
 
     def get_extra_info(self, name: str) -> Any:
         """The transport's extra information, as asyncio.BaseTransport.get_extra_info."""
