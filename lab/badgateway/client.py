@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from badgateway import statefile
 from badgateway.errors import EnvironmentProblem, InvalidRequest
 
+TOKEN_VARIABLE = "BADGATEWAY_TOKEN"  # noqa: S105  (the variable's name, no secret)
 TIMEOUT = 30.0
 """Seconds. `restart` waits until the process is ready again, which `boot_slowly` can make long."""
 
@@ -100,9 +102,10 @@ def connect(control: str | None = None, token: str | None = None) -> ControlClie
     """
     state = statefile.read()
     if control is not None:
-        token = token or (state.token if state and state.control.rstrip("/") == control.rstrip("/") else None)
+        same = state is not None and state.control.rstrip("/") == control.rstrip("/")
+        token = token or (state.token if state is not None and same else os.environ.get(TOKEN_VARIABLE))
         if not token:
-            raise EnvironmentProblem(f"no token for {control}: give --token, or set BADGATEWAY_TOKEN")
+            raise EnvironmentProblem(f"no token for {control}: give --token, or set {TOKEN_VARIABLE}")
         return ControlClient(control, token)
     if state is None:
         raise EnvironmentProblem("no chain is running; start one with `badgateway up` (in another terminal)")

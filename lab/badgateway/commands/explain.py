@@ -47,9 +47,11 @@ def _draw(section: Section) -> None:
     screen.print(Text(section.heading, style="bold reverse"))
     grid = Table.grid(padding=(0, 2))
     for label, text in section.entries:
-        name, colon, rest = text.partition(": ")
-        listed = (
-            Text.assemble(("• " if not label else ""), (name, "bold cyan"), colon, rest) if not label else Text(text)
-        )
-        grid.add_row(Text(label, style="bold"), listed)
+        grid.add_row(Text(label, style="bold"), Text(text) if label else _item(text))
     screen.print(grid)
+
+
+def _item(text: str) -> Text:
+    """`name: what it is`, as an item of a list."""
+    name, colon, rest = text.partition(": ")
+    return Text.assemble("• ", (name, "bold cyan"), colon, rest)

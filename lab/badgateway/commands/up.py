@@ -14,6 +14,7 @@ from badgateway import statefile
 from badgateway.attaching import node_of
 from badgateway.chain import MAX_INSTANCES
 from badgateway.chainfile import load_chain
+from badgateway.client import TOKEN_VARIABLE
 from badgateway.errors import EnvironmentProblem, InvalidRequest
 from badgateway.forkserver import ForkServer
 from badgateway.interrupts import run_until_interrupted
@@ -21,7 +22,6 @@ from badgateway.ports import Ports
 from badgateway.staying import Listening, stay
 
 PORT = click.IntRange(0, 65535)
-TOKEN_VARIABLE = "BADGATEWAY_TOKEN"  # noqa: S105  (the variable's name, no secret)
 
 
 @click.command(
