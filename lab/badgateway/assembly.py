@@ -25,9 +25,7 @@ APP_TIER = "app"
 
 
 class Assembly:
-    """Everything that a lab's processes need and that has to be given back: addresses, directory, HTTP
-    session.
-    """
+    """Everything that a lab's processes need and that has to be given back: addresses, directory, HTTP session."""
 
     def __init__(self, chain: ChainSpec, ports: Ports | None, forkserver: ForkServer) -> None:
         self.rundir = RunDir()

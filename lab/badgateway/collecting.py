@@ -18,9 +18,7 @@ from badgateway.together import Tasks, together
 from badgateway.traces import Trace, join
 
 SETTLE_DEADLINE = 1.0
-"""Seconds to wait for the records of a request that has been answered: a hop writes its own after the last
-byte.
-"""
+"""Seconds to wait for the records of a request that has been answered: a hop writes its own after the last byte."""
 SETTLE_PAUSE = 0.01
 POLL = 1.0
 """Seconds between looks at an attached lab, whose processes tell us nothing by themselves."""
@@ -162,7 +160,7 @@ class Collector:
     async def _follow(self, node: Node) -> None:
         while True:
             if node.process is not None:
-                await node.process.until(State.RUNNING, deadline=float("inf"))
+                await node.process.until(State.RUNNING, deadline=None)
             try:
                 async for kind, data in node.hop.events():
                     self.bus.publish("breaker" if kind == "breaker" else "exchange", node.name, data)

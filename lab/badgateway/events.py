@@ -15,9 +15,7 @@ BACKLOG = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened: `node` is the hop or instance (for a fault: its target), `time` is epoch
-    seconds.
-    """
+    """One thing that happened: `node` is the hop or instance (for a fault: its target), `time` is epoch seconds."""
 
     kind: EventKind
     node: str
@@ -30,9 +28,7 @@ class Event:
 
 
 class EventBus:
-    """Hands each event to every subscriber. `on_first` and `on_last` tell when there is somebody to read
-    for.
-    """
+    """Hands each event to every subscriber. `on_first` and `on_last` tell when there is somebody to read for."""
 
     def __init__(self, on_first: Callable[[], None], on_last: Callable[[], None]) -> None:
         self._queues: set[asyncio.Queue[Event | None]] = set()

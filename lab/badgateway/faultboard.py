@@ -1,6 +1,4 @@
-"""Every fault set through the lab: where it is, how often it fired, and what proves that it happened. No
-I/O here.
-"""
+"""Every fault set through the lab: where it is, how often it fired, and what proves that it happened. No I/O here."""
 
 from __future__ import annotations
 

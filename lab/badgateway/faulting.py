@@ -70,9 +70,7 @@ class Faulting:
         return fault
 
     async def clear(self, fault: FaultState, why: str = "cleared") -> None:
-        """End a fault and put right what can be: a frozen process goes on, a crash loop stops; the dead
-        stay dead.
-        """
+        """End a fault and put right what can be: a frozen process goes on, a crash loop stops; the dead stay dead."""
         names = [part.node for part in fault.parts.values() if not part.over]
         self._board.end(fault, why)
         await self._undo(fault, [self._nodes[name] for name in names])
@@ -167,6 +165,8 @@ class Faulting:
     async def _undo_on(self, fault: FaultState, node: Node) -> None:
         process = node.process
         if process is not None and process.state is State.FROZEN:
+            if self._board.culprit(node.name) is not None:
+                return  # another fault keeps it frozen
             process.signal(signal.SIGCONT)
             await process.until(State.RUNNING, State.STARTING, State.EXITED, deadline=EFFECT_DEADLINE)
         if process is not None and await self._respawner.fault_ended(fault, process):

@@ -23,9 +23,7 @@ DEFAULT_DURATION: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class HopFault:
-    """A fault that the supervisor does to a hop: the signal it sends, and the state that this brings
-    about.
-    """
+    """A fault that the supervisor does to a hop: the signal it sends, and the state that this brings about."""
 
     signal: signal.Signals
     becomes: State

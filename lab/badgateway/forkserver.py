@@ -50,9 +50,7 @@ WARM = (HOP.module, f"{HOP.module}.hop", INSTANCE.module)
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a process ended: by itself with `status`, or by the signal `signal`. Neither: nobody saw; see
-    `why`.
-    """
+    """How a process ended: by itself with `status`, or by the signal `signal`. Neither: nobody saw; see `why`."""
 
     status: int | None = None
     signal: int | None = None
@@ -190,9 +188,7 @@ class ForkServer:
             self._post({"directory": str(directory), "kept": False})
 
     async def close(self) -> None:
-        """End every process that is left, then the fork server. May be called twice; leaves nothing if
-        cancelled.
-        """
+        """End every process that is left, then the fork server. May be called twice; leaves nothing if cancelled."""
         self._detach()
         if self._process.poll() is None:
             loop = asyncio.get_running_loop()

@@ -44,9 +44,7 @@ from typing import Any, NoReturn
 PR_SET_PDEATHSIG = 1
 FDS_PER_CHILD = 3
 LAST_WAIT = 5.0
-"""Seconds in which killed children are waited for at the end: SIGKILL takes effect at once unless the disk
-hangs.
-"""
+"""Seconds in which killed children are waited for at the end: SIGKILL takes effect at once unless the disk hangs."""
 PARENT_CHECK = 1.0
 """Seconds between looks at whether our parent lives: a copy of its socket in some other process would hide
 its end.
@@ -223,9 +221,7 @@ def _isolate(descriptors: list[int], parent: int) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when `parent` dies, even while it is frozen (prctl(2), Linux
-    only).
-    """
+    """Have the kernel kill this process when `parent` dies, even while it is frozen (prctl(2), Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:

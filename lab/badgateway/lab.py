@@ -1,6 +1,4 @@
-"""The running chain, and everything one can do with it. The runner, the control API and the demo all use
-this.
-"""
+"""The running chain, and everything one can do with it. The runner, the control API and the demo all use this."""
 
 from __future__ import annotations
 
@@ -142,9 +140,7 @@ class Lab:
         return await self._faulting.set(target, self._targets(target), spec)
 
     async def clear_fault(self, id: str) -> None:
-        """Take a fault back. A frozen process goes on, a crash loop ends; what is dead waits for
-        `restart`.
-        """
+        """Take a fault back. A frozen process goes on, a crash loop ends; what is dead waits for `restart`."""
         self._usable()
         fault = self._board.get(id)
         if fault.active:
@@ -161,9 +157,7 @@ class Lab:
         return self._board.all(ended=ended)
 
     async def restart(self, target: str) -> None:
-        """Stop what runs, start it again on the same ports with what it was started with, wait until it is
-        ready.
-        """
+        """Stop what runs, start it again on the same ports with what it was started with, wait until it is ready."""
         self._usable()
         processes = [self._process(name, "restarted") for name in self._targets(target)]
         for process in processes:
@@ -187,9 +181,7 @@ class Lab:
         return await self._hop(hop).breaker(action)
 
     async def advance(self, seconds: float) -> None:
-        """Let `seconds` pass on the clock of the lab and of every process. The frozen catch up when they
-        go on.
-        """
+        """Let `seconds` pass on the clock of the lab and of every process. The frozen catch up when they go on."""
         self._usable()
         if seconds < 0:
             raise InvalidRequest("the clock only goes forward")
@@ -197,9 +189,7 @@ class Lab:
         self._clock.advance(seconds)
 
     async def reset(self) -> None:
-        """As it was started: no faults, all processes up, configuration, breakers, records and clocks as
-        new.
-        """
+        """As it was started: no faults, all processes up, configuration, breakers, records and clocks as new."""
         self._usable()
         await self._faulting.clear_all()
         for process in self._processes():
@@ -228,9 +218,7 @@ class Lab:
         return await self._collector.traces(self.hops, request_id=request_id, limit=limit)
 
     def events(self) -> AsyncIterator[Event]:
-        """Everything that happens from now on: exchange, breaker, firing, process, fault. Ends with the
-        lab.
-        """
+        """Everything that happens from now on: exchange, breaker, firing, process, fault. Ends with the lab."""
         return self._bus.subscribe()
 
     async def close(self) -> None:

@@ -1,6 +1,4 @@
-"""Talking to hops and instances over their admin APIs, with short deadlines and errors that say what to
-do.
-"""
+"""Talking to hops and instances over their admin APIs, with short deadlines and errors that say what to do."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ REFUSED = frozenset((400, 404, 409, 413))
 
 @dataclass(frozen=True, slots=True)
 class NodeAddress:
-    """A hop or instance that runs already: `tier` is cdn, lb or app; `url` and `admin` are
-    `http://host:port`.
-    """
+    """A hop or instance that runs already: `tier` is cdn, lb or app; `url` and `admin` are `http://host:port`."""
 
     name: str
     tier: str

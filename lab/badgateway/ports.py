@@ -24,9 +24,7 @@ LISTEN = "0A"
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Fixed ports, for `badgateway up`; app-N listens on `app + N - 1`. Admin APIs always get ephemeral
-    ones.
-    """
+    """Fixed ports, for `badgateway up`; app-N listens on `app + N - 1`. Admin APIs always get ephemeral ones."""
 
     cdn: int = 8080
     lb: int = 8081

@@ -5,6 +5,8 @@ crash loop).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 from badgateway.errors import EnvironmentProblem
 from badgateway.faultboard import FaultBoard, FaultState
@@ -29,7 +31,9 @@ class Respawner:
         self._starting: dict[str, asyncio.Task[None]] = {}
 
     def know(self, id_: str, checked: CheckedFault) -> None:
-        """Note a fault that is being set."""
+        """Note a fault that is being set, and forget those that the board has forgotten."""
+        on_board = {fault.id for fault in self._board.all(ended=True)}
+        self._faults = {known: spec for known, spec in self._faults.items() if known in on_board}
         self._faults[id_] = checked
 
     def died(self, process: Process, change: ProcessChange) -> None:
@@ -37,7 +41,7 @@ class Respawner:
         if change.state is not State.EXITED or process.stopping:
             return
         culprit = self._board.culprit(process.name)
-        if culprit is not None and self._faults[culprit.id].respawn() is None:
+        if culprit is not None and self._overrides(culprit) is None:
             self.forget(process.name)
         elif culprit is not None or process.name in self._lives:
             running = self._starting.get(process.name)
@@ -47,7 +51,7 @@ class Respawner:
 
     async def fault_ended(self, fault: FaultState, process: Process) -> bool:
         """A fault is over. A process that it keeps from running is started as it should be; True if so."""
-        if self._faults[fault.id].respawn() is None or process.name not in self._lives:
+        if self._overrides(fault) is None or process.name not in self._lives:
             return False
         if process.state is State.RUNNING:
             self._lives[process.name] = 0  # what may be left of the fault ends with this life; then comes a plain one
@@ -64,6 +68,10 @@ class Respawner:
         if task is not None:
             task.cancel()
 
+    def _overrides(self, fault: FaultState) -> Mapping[str, Any] | None:
+        checked = self._faults.get(fault.id)
+        return None if checked is None else checked.respawn()
+
     async def _cancel(self, name: str) -> None:
         task = self._starting.pop(name, None)
         if task is not None:
@@ -75,7 +83,7 @@ class Respawner:
             life = self._lives[process.name] = self._lives.get(process.name, 0) + 1
             await asyncio.sleep(min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** (life - 1)))
             culprit = self._board.culprit(process.name)
-            overrides = None if culprit is None else self._faults[culprit.id].respawn()
+            overrides = None if culprit is None else self._overrides(culprit)
             if overrides is None:
                 self._lives.pop(process.name, None)
             try:

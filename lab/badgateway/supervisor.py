@@ -1,6 +1,4 @@
-"""The processes of one lab: started in parallel, watched, frozen, stopped, started again; none is ever
-left over.
-"""
+"""The processes of one lab: started in parallel, watched, frozen, stopped, started again; none is ever left over."""
 
 from __future__ import annotations
 
@@ -9,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -108,9 +107,8 @@ class Process:
         """Start it, with `overrides` over its configuration for this life, and wait until it is ready.
 
         Raises:
-            EnvironmentProblem: it ended, or was not ready within `deadline` seconds; its log's last lines
-            are in
-                the message. It is killed then.
+            EnvironmentProblem: it ended, or was not ready within `deadline` seconds (it is killed then); its log's
+                last lines are in the message.
         """
         async with self._lock:
             if not self.alive:
@@ -133,8 +131,8 @@ class Process:
         """Send it a signal. What comes of it shows in `state` as soon as the kernel reports it."""
         self._forkserver.send_signal(self._key, number)
 
-    async def until(self, *states: State, deadline: float) -> bool:
-        """Wait until it is in one of `states`; False if it is not after `deadline` seconds."""
+    async def until(self, *states: State, deadline: float | None) -> bool:
+        """Wait until it is in one of `states`; False if it is not after `deadline` seconds (None: for ever)."""
         try:
             async with asyncio.timeout(deadline):
                 while self.state not in states:
@@ -167,9 +165,7 @@ class Process:
         self._enter(State.FROZEN)
 
     def continued(self) -> None:
-        """The kernel says that it goes on. A process frozen while starting tells by itself when it is
-        ready.
-        """
+        """The kernel says that it goes on. A process frozen while starting tells by itself when it is ready."""
         if self.state is State.FROZEN:
             self._enter(State.RUNNING if self.ready else State.STARTING)
 
@@ -187,26 +183,29 @@ class Process:
         # before the fork server is told, which may be dead and say so within the call
         self.state, self.exit, self.ready, self.stopping = State.STARTING, None, False, False
         self.starts += 1
-        stdin, self._lifeline = os.pipe()
-        ours, stdout = os.pipe()
-        self._stdout = StdoutLines(ours, self._line)
-        stderr = os.open(self._rundir.log(self.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            self._key = self._forkserver.spawn(
-                self.component,
-                {**self.config, **overrides},
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                watcher=self,
-            )
-        except EnvironmentProblem:
-            self.state = State.EXITED
-            self._release()
-            raise
-        finally:
-            for descriptor in (stdin, stdout, stderr):
-                os.close(descriptor)
+        with ExitStack() as copied:
+            try:
+                stdin, self._lifeline = os.pipe()
+                copied.callback(os.close, stdin)
+                ours, stdout = os.pipe()
+                copied.callback(os.close, stdout)
+                self._stdout = StdoutLines(ours, self._line)
+                stderr = os.open(self._rundir.log(self.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                copied.callback(os.close, stderr)
+                self._key = self._forkserver.spawn(
+                    self.component,
+                    {**self.config, **overrides},
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    watcher=self,
+                )
+            except (EnvironmentProblem, OSError) as error:
+                self.state, self.exit = State.EXITED, Exit(why="could not be started")
+                self._release()
+                if isinstance(error, EnvironmentProblem):
+                    raise
+                raise EnvironmentProblem(f"cannot start {self.name}: {error.strerror}") from error
 
     async def _until_ready(self, deadline: float) -> None:
         try:

@@ -183,6 +183,15 @@ async def test_a_frozen_instance_is_seen_and_goes_on(lab: Lab, undo: str) -> Non
     assert (await ask(lab)).status == 200
 
 
+async def test_the_end_of_another_fault_does_not_thaw_what_is_frozen(lab: Lab) -> None:
+    other = await lab.set_fault("app-1", {"kind": "hang"})
+    freeze = await lab.set_fault("app-1", {"kind": "freeze"})
+    await lab.clear_fault(other.id)
+    assert (await node(lab, "app-1"))["state"] == "frozen"
+    await lab.clear_fault(freeze.id)
+    assert (await node(lab, "app-1"))["state"] == "running"
+
+
 @pytest.mark.parametrize(("kind", "proof"), [("crash", "was killed by SIGKILL"), ("exit", "exited with status 0")])
 async def test_a_dead_lb_is_a_502_at_the_cdn(lab: Lab, kind: str, proof: str) -> None:
     fault = await lab.set_fault("lb", {"kind": kind})
