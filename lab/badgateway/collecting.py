@@ -66,7 +66,8 @@ class Collector:
             else:
                 requests += [{**record, "instance": node.name} for record in found]
         firings = [firing for fault in self._board.all(ended=True) for firing in fault.firings]
-        return join(hops, exchanges, requests, firings)
+        listening = {node.name: urlsplit(node.url).netloc for node in self._nodes.values()}
+        return join(hops, exchanges, requests, firings, listening)
 
     async def _records(self, node: Node, request_id: str | None, limit: int) -> list[dict[str, Any]]:
         try:

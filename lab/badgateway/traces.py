@@ -9,6 +9,11 @@ from typing import Any
 APP = "app"
 """What decided when no hop did."""
 
+CLOCK_SLACK = 0.05
+"""Seconds: all nodes read one machine's clock, but each rounds and records at its own moment."""
+OPENING_SLACK = 0.005
+"""Seconds: likewise, where the time is all there is to go by."""
+
 Record = Mapping[str, Any]
 
 
@@ -38,13 +43,13 @@ def join(
     exchanges: Iterable[Record],
     requests: Iterable[Record],
     firings: Iterable[Record],
+    listening: Mapping[str, str],
 ) -> list[Trace]:
     """Join records into one trace a request, in the order in which the requests reached the chain.
 
-    `hops` are the hops' names, outermost first. A firing belongs to a request by its id or, if it struck
-    before the instance could read one, by the address from which the innermost hop had connected (the
-    record's attempts). Of several exchanges of one hop under one id (a client that sends its own twice)
-    each stays, oldest first.
+    `hops` are the hops' names, outermost first; `listening` tells each instance's address (`127.0.0.1:9001`). A firing
+    belongs to a request by its id or, if it struck before the instance could read one, by the connection that it
+    struck. Of several exchanges of one hop under one id (a client that sends its own twice) each stays, oldest first.
     """
     place = {name: index for index, name in enumerate(hops)}
     by_id: dict[str, list[Record]] = {}
@@ -55,16 +60,20 @@ def join(
         seen.setdefault(str(request.get("request_id")), []).append(request)
     struck = list(firings)
     traces = [
-        _trace(request_id, sorted(found, key=lambda r: (place[r["hop"]], r["started"])), seen, struck)
+        _trace(request_id, sorted(found, key=lambda r: (place[r["hop"]], r["started"])), seen, struck, listening)
         for request_id, found in by_id.items()
     ]
     return sorted(traces, key=lambda trace: float(min(record["started"] for record in trace.hops)))
 
 
 def _trace(
-    request_id: str, hops: Sequence[Record], seen: Mapping[str, Sequence[Record]], firings: Sequence[Record]
+    request_id: str,
+    hops: Sequence[Record],
+    seen: Mapping[str, Sequence[Record]],
+    firings: Sequence[Record],
+    listening: Mapping[str, str],
 ) -> Trace:
-    mine = [firing for firing in firings if _struck(firing, request_id, hops)]
+    mine = [firing for firing in firings if _struck(firing, request_id, hops, listening)]
     decided_by, error = decision(hops)
     return Trace(
         request_id,
@@ -76,23 +85,28 @@ def _trace(
     )
 
 
-def _struck(firing: Record, request_id: str, hops: Sequence[Record]) -> bool:
+def _struck(firing: Record, request_id: str, hops: Sequence[Record], listening: Mapping[str, str]) -> bool:
     if firing.get("request_id") is not None:
         return bool(firing["request_id"] == request_id)
-    peer = firing.get("peer")
-    if peer is None:
+    if firing.get("peer") is None:
         return False
-    for record in hops:
-        # a port may serve many connections one after the other: the firing must fall into this exchange
-        start, end = record["started"], record["started"] + record["duration"]
-        at_the_time = start - CLOCK_SLACK <= firing["time"] <= end + CLOCK_SLACK
-        if at_the_time and any(attempt.get("local") == peer for attempt in record["attempts"]):
-            return True
-    return False
+    return any(_met(firing, record, attempt, listening) for record in hops for attempt in record["attempts"])
 
 
-CLOCK_SLACK = 0.05
-"""Seconds: all nodes read one machine's clock, but each rounds and records at its own moment."""
+def _met(firing: Record, record: Record, attempt: Record, listening: Mapping[str, str]) -> bool:
+    """Whether a firing struck the connection of an attempt: the same address at the same time, as ports come again.
+
+    A connection that was reset as it opened has no address of its own left to record; then it is the one that was
+    being opened to that instance at that very moment.
+    """
+    start = float(record["started"]) + float(attempt["started"])
+    late = float(firing["time"]) - start
+    lasted = sum(attempt["phases"].values())
+    if attempt.get("local") is not None:
+        rest = float(record["duration"]) - float(attempt["started"])
+        return bool(attempt["local"] == firing["peer"]) and -CLOCK_SLACK <= late <= rest + CLOCK_SLACK
+    address = listening.get(str(firing.get("instance")))
+    return bool(attempt["endpoint"] == address) and -OPENING_SLACK <= late <= lasted + OPENING_SLACK
 
 
 def decision(hops: Sequence[Record]) -> tuple[str, str | None]:

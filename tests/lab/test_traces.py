@@ -64,6 +64,7 @@ def test_records_are_joined_by_request_outermost_hop_first_in_order_of_arrival()
         [exchange("lb"), later, exchange("cdn", started=99.9)],
         [{"request_id": "r1", "instance": "app-1"}, {"request_id": None, "instance": "app-2"}],
         [],
+        {},
     )
     assert [trace.request_id for trace in traces] == ["r1", "r2"]
     assert [record["hop"] for record in traces[0].hops] == ["cdn", "lb"]
@@ -72,30 +73,48 @@ def test_records_are_joined_by_request_outermost_hop_first_in_order_of_arrival()
 
 
 def test_a_request_that_only_an_inner_hop_recorded_has_a_trace_too() -> None:
-    (trace,) = join(HOPS, [exchange("lb")], [], [])
+    (trace,) = join(HOPS, [exchange("lb")], [], [], {})
     assert [record["hop"] for record in trace.hops] == ["lb"]
 
 
+def attempt(local: str | None, started: float = 0.0, lasted: float = 0.2) -> dict[str, Any]:
+    return {"endpoint": "127.0.0.1:9001", "local": local, "started": started, "phases": {"connect": lasted}}
+
+
+OPEN, RESET = attempt("127.0.0.1:5000"), attempt(None)
+
+
 @pytest.mark.parametrize(
-    ("firing", "struck"),
+    ("attempts", "request_id", "peer", "time", "struck"),
     [
-        ({"request_id": "r1", "peer": "127.0.0.1:1", "time": 0.0}, True),
-        ({"request_id": "r2", "peer": "127.0.0.1:5000", "time": 100.1}, False),
-        ({"request_id": None, "peer": "127.0.0.1:5000", "time": 100.1}, True),
-        ({"request_id": None, "peer": "127.0.0.1:5001", "time": 100.1}, False),
-        ({"request_id": None, "peer": "127.0.0.1:5000", "time": 90.0}, False),
-        ({"request_id": None, "peer": None, "time": 100.1}, False),
+        ([OPEN], "r1", "127.0.0.1:1", 0.0, True),
+        ([OPEN], "r2", "127.0.0.1:5000", 100.1, False),
+        ([OPEN], None, "127.0.0.1:5000", 100.1, True),
+        ([OPEN], None, "127.0.0.1:5001", 100.1, False),
+        ([OPEN], None, "127.0.0.1:5000", 90.0, False),
+        ([OPEN], None, None, 100.1, False),
+        # reset as it opened: the hop never learned its own address
+        ([RESET], None, "127.0.0.1:5000", 100.1, True),
+        ([RESET], None, "127.0.0.1:5000", 100.4, False),
+        ([attempt(None, started=0.3), OPEN], None, "127.0.0.1:5001", 100.4, True),
     ],
 )
 def test_a_firing_belongs_to_the_request_it_names_or_the_connection_it_struck(
-    firing: dict[str, Any], struck: bool
+    attempts: list[dict[str, Any]], request_id: str | None, peer: str | None, time: float, struck: bool
 ) -> None:
-    hops = [exchange("cdn"), exchange("lb", attempts=[{"local": "127.0.0.1:5000"}])]
-    (trace,) = join(HOPS, hops, [], [firing])
+    firing = {"request_id": request_id, "peer": peer, "time": time, "instance": "app-1"}
+    hops = [exchange("cdn"), exchange("lb", attempts=attempts)]
+    (trace,) = join(HOPS, hops, [], [firing], {"app-1": "127.0.0.1:9001", "app-2": "127.0.0.1:9002"})
     assert trace.firings == ([firing] if struck else [])
 
 
+def test_a_connection_without_an_address_is_only_taken_for_one_to_the_same_instance() -> None:
+    firing = {"request_id": None, "peer": "127.0.0.1:5000", "time": 100.1, "instance": "app-2"}
+    (trace,) = join(HOPS, [exchange("lb", attempts=[RESET])], [], [firing], {"app-2": "127.0.0.1:9002"})
+    assert trace.firings == []
+
+
 def test_a_trace_is_plain_data() -> None:
-    (trace,) = join(HOPS, [exchange("cdn")], [], [])
+    (trace,) = join(HOPS, [exchange("cdn")], [], [], {})
     assert trace.to_json()["hops"][0]["hop"] == "cdn"
     assert set(trace.to_json()) == {"request_id", "hops", "app", "firings", "decided_by", "error"}
