@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from badgateway_proxy.balancer import Endpoint
 from badgateway_proxy.errors import ErrorType, HopError, Phase
-from badgateway_proxy.headers import upgrade_of
+from badgateway_proxy.headers import retry_after_of, upgrade_of
 from badgateway_proxy.pool import Pool
 from badgateway_proxy.records import AttemptRecord
 from badgateway_proxy.request_body import RequestBody
@@ -18,6 +18,7 @@ from badgateway_proxy.settings import TimeoutSettings
 from badgateway_proxy.upstream_connection import ResponseHead, UpstreamConnection
 
 _SWITCHING_PROTOCOLS = 101
+_SERVICE_UNAVAILABLE = 503
 
 
 class Deadlines:
@@ -68,6 +69,7 @@ class Attempt:
         "connection",
         "endpoint",
         "record",
+        "retry_after",
     )
 
     def __init__(
@@ -88,6 +90,8 @@ class Attempt:
         self._opened = False
         self.connection: UpstreamConnection
         self.endpoint = endpoint
+        #: Seconds that the endpoint asks to wait before the next attempt, None if it did not.
+        self.retry_after: float | None = None
         self.record = record
 
     def reuse(self) -> bool:
@@ -196,6 +200,8 @@ class Attempt:
             on_interim(head)
         self.record.wait = self._lap()
         self.record.status = head.status
+        if head.status == _SERVICE_UNAVAILABLE:
+            self.retry_after = retry_after_of(head.headers)
         self.record.phase = connection.phase = Phase.RECEIVE
         connection.expect_nothing()
         return head

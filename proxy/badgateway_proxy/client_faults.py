@@ -8,23 +8,29 @@ import re
 from collections.abc import Sequence
 
 from aiohttp.http import HttpVersion10, RawRequestMessage
-from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, LineTooLong
 
 from badgateway_proxy.errors import ErrorType, HopError, Phase
 
-_REQUEST_LINE_VERSION = re.compile(rb"^[^ \r\n]+ [^ \r\n]+ HTTP/([0-9]+\.[0-9]+)\r?\n")
+_REQUEST_LINE_VERSION = re.compile(rb"[^ \r\n]+ [^ \r\n]+ HTTP/([0-9]+\.[0-9]+)\r?\n")
+_PREFACE = re.compile(rb"PRI \* HTTP/(2\.0)\r")  # HTTP/2's (RFC 9113 section 3.4)
+_LATER_MINOR = re.compile(rb"((?:\r\n)*[^ \r\n]+ [^ \r\n]+ HTTP/1\.)[2-9]\r\n")
+_REQUEST_LINE = re.compile(rb"([!-~]{1,32}) ([!-~]+)")
+#: A token, as a method is one (RFC 9110 section 9.1).
+_METHOD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ")
+_ABSOLUTE = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 _TLS_CLIENT_HELLO = b"\x16\x03"
 _SPEAKABLE = ("1.0", "1.1")
 
 
-def client_error(status: int, details: str) -> HopError:
+def client_error(status: int, details: str, retry_after: float | None = None) -> HopError:
     """The error for a request that this hop refuses with a 4xx (or 501, 505) of its own.
 
     RFC 9209 section 2.3.15 has http_request_error for 4xx only; a 5xx that no attempt preceded is
     proxy_internal_response (section 2.3.29).
     """
     kind = ErrorType.HTTP_REQUEST_ERROR if status < 500 else ErrorType.PROXY_INTERNAL_RESPONSE
-    return HopError(kind, details, phase=Phase.CLIENT, status=status)
+    return HopError(kind, details, phase=Phase.CLIENT, status=status, retry_after=retry_after)
 
 
 def unparsable(error: BaseException, head_start: bytes) -> HopError:
@@ -37,20 +43,50 @@ def unparsable(error: BaseException, head_start: bytes) -> HopError:
     Returns:
         An error with status 400, 414, 431 or 505.
     """
-    version = _REQUEST_LINE_VERSION.match(head_start)
+    version = _REQUEST_LINE_VERSION.match(head_start) or _PREFACE.match(head_start)
     if version is not None and version[1].decode() not in _SPEAKABLE:
         return unspeakable(version[1].decode())
     if isinstance(error, LineTooLong):
-        if b"\n" not in head_start:
-            return client_error(414, "the request line is too long")
-        return client_error(431, "a request header is too long")
+        return _too_long(error, head_start)
     if head_start.startswith(_TLS_CLIENT_HELLO):
         return client_error(400, "a TLS handshake on a plaintext port")
     words = error.message if isinstance(error, HttpProcessingError) else str(error)
-    if isinstance(error, BadHttpMessage) and words == "Too many headers received":
+    if words == "Too many headers received":
         return client_error(431, "too many request headers")
-    first_line = words.partition("\n")[0].strip().rstrip(":") or "no HTTP/1 request"
-    return client_error(400, f"the request cannot be parsed: {first_line}")
+    method = _METHOD.match(head_start)
+    if isinstance(error, BadHttpMethod) and method is not None:
+        return client_error(501, f"the method {method[1].decode()} is not implemented here")
+    return client_error(400, f"the request cannot be parsed: {_in_short(words)}")
+
+
+def _too_long(error: LineTooLong, head_start: bytes) -> HopError:
+    # The parser does not tell which line it was; but it shows how it begins.
+    line, *_ = error.args
+    begins = line[:64].encode() if isinstance(line, str) else bytes(line[:64])
+    if head_start.partition(b" ")[2].startswith(begins):
+        return client_error(414, "the request line is too long")
+    return client_error(431, "a request header is too long")
+
+
+def _in_short(words: str) -> str:
+    """llhttp's reason out of aiohttp's message of several lines."""
+    lines = (line.strip().rstrip(":") for line in words.removeprefix("Bad status line:").splitlines())
+    return next(filter(None, lines), "no HTTP/1 request")
+
+
+def asked_for(head_start: bytes) -> tuple[str, str]:
+    """The method and target that a head's first bytes tell, printable; empty where they tell none."""
+    found = _REQUEST_LINE.match(head_start)
+    return (found[1].decode(), found[2].decode()) if found else ("", "")
+
+
+def as_http_1_1(head: bytes) -> bytes | None:
+    """`head` with a later minor version of HTTP/1 replaced by 1.1; None if it is of none.
+
+    RFC 9110 section 2.5: a recipient reads it as the highest minor version that it knows.
+    """
+    found = _LATER_MINOR.match(head)
+    return None if found is None else head[: found.end(1)] + b"1" + head[found.end(1) + 1 :]
 
 
 def unspeakable(version: str) -> HopError:
@@ -103,12 +139,21 @@ def origin_form(message: RawRequestMessage) -> str:
     """The request target in origin form (RFC 9112 section 3.2), for one that is not in it yet.
 
     Raises:
-        HopError: status 405 for CONNECT, 400 for what is no target.
+        HopError: status 501 for CONNECT, 400 for what is no target.
     """
     if message.method == "CONNECT":
-        raise client_error(405, "CONNECT asks for a tunnel; this gateway opens none")
-    if message.path == "*" and message.method == "OPTIONS":
-        return message.path
-    if message.path.lower().startswith(("http://", "https://")):
-        return message.url.raw_path_qs or "/"
-    raise client_error(400, "the request target is neither a path nor an absolute URL")
+        raise client_error(501, "CONNECT asks for a tunnel; this gateway opens none")
+    path = message.path
+    if path == "*" and message.method == "OPTIONS":
+        return path
+    if _ABSOLUTE.match(path) is None:
+        raise client_error(400, "the request target is neither a path nor an absolute URL")
+    authority, slash, rest = path.partition("//")[2].partition("/")
+    if not slash:
+        authority, mark, rest = authority.partition("?")
+        slash = "/?" if mark else ""
+    if "@" in authority:  # RFC 9110 section 4.2.4
+        raise client_error(400, "the request target has user information in it")
+    if not slash:
+        return "*" if message.method == "OPTIONS" else "/"  # RFC 9112 section 3.2.4
+    return slash + rest

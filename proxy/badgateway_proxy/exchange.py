@@ -162,7 +162,8 @@ class Exchange:
         reply, body = self._reply, self._body
         if not attempt.reuse():
             await attempt.connect()
-        attempt.send(self._request_head(body), body, self._message.method, reply.ask_for_body)
+        head_out = self._request_head(body, attempt.endpoint.text)
+        attempt.send(head_out, body, self._message.method, reply.ask_for_body)
         head = await attempt.final_head(self._upgrade, reply.interim)
         if head.status == _SWITCHING_PROTOCOLS:
             self._report(attempt, None)  # a tunnel may last, and must not hold a permit for so long
@@ -172,7 +173,7 @@ class Exchange:
             return retry
         return await reply.relay(attempt, head, keep_alive=self._keep_alive and not body.unread)
 
-    def _request_head(self, body: RequestBody) -> bytes:
+    def _request_head(self, body: RequestBody, next_hop: str) -> bytes:
         hop, message = self._hop, self._message
         absolute = self._target is not message.path
         small = body.small
@@ -184,6 +185,7 @@ class Exchange:
             via=hop.via,
             request_id=self._record.request_id.encode(),
             client=self._client.host,
+            next_hop=next_hop,
             host=message.url.raw_authority if absolute else None,
             chunked=body.chunked and small is None,
             add_length=len(small) if body.chunked and small is not None else None,
@@ -202,7 +204,7 @@ class Exchange:
             phase=Phase(attempt.record.phase),
             request_replayable=body.small is not None or body.received == 0,
             head_sent=self._reply.head_sent,
-            retry_after=None,
+            retry_after=None if error is not None else attempt.retry_after,
             rand=hop.random(),
         )
         if isinstance(decision, Retry) and time.monotonic() + decision.delay < self._deadline:

@@ -69,6 +69,7 @@ def request_head(
     via: bytes,
     request_id: bytes,
     client: str,
+    next_hop: str,
     scheme: str = "http",
     host: str | None = None,
     chunked: bool = False,
@@ -85,6 +86,7 @@ def request_head(
         via: this hop's Via member, such as `1.1 lb`.
         request_id: the value of X-Request-ID.
         client: the client's IP address.
+        next_hop: the endpoint's address: Host where the client, of HTTP/1.0, sent none (RFC 9112 section 3.2).
         scheme: what the client spoke to this hop.
         host: replaces Host where the request came in absolute form.
         chunked: frame the body as chunked (there is no Content-Length).
@@ -93,7 +95,7 @@ def request_head(
     """
     lines = [f"{method} {target} HTTP/1.1".encode("utf-8", "surrogateescape")]
     seen: dict[bytes, list[bytes]] = {}
-    original_host = b""
+    original_host: bytes | None = None
     for field in raw_headers:
         special = _REQUEST_NAMES[field[0]]
         if not special:
@@ -104,6 +106,9 @@ def request_head(
             lines.append(b"Host: " + original_host)
         elif special in _REWRITTEN:
             seen.setdefault(special, []).append(field[1])
+    if original_host is None:
+        original_host = b"" if host is None else host.encode()
+        lines.insert(1, b"Host: " + (original_host or next_hop.encode()))
     lines.append(_added(seen, via, request_id, client.encode(), scheme.encode(), original_host))
     if chunked:
         lines.append(b"Transfer-Encoding: chunked")
@@ -128,7 +133,8 @@ def _added(
         element = b", ".join([*seen.get(b"forwarded", ()), element])
         proto = seen.get(b"x-forwarded-proto", [scheme])[0]
         forwarded_host = seen.get(b"x-forwarded-host", [host])[0]
-    return _ADDED % (via, request_id, client, proto, forwarded_host, element)
+    added = _ADDED % (via, request_id, client, proto, forwarded_host, element)
+    return added if forwarded_host else added.replace(b"X-Forwarded-Host: \r\n", b"")
 
 
 _ADDED = b"\r\n".join(
@@ -172,6 +178,8 @@ def response_head(
     """
     lines = [_status_line(status, reason)]
     earlier_via, earlier_status = b"", b""
+    if status in _BODILESS:
+        also_dropped = also_dropped | _NO_BODY
     for field in headers:
         special = _RESPONSE_NAMES[field[0]]
         if not special:
@@ -195,9 +203,10 @@ def response_head(
     return b"".join(lines)
 
 
-def interim_head(status: int, reason: bytes, headers: RawHeaders) -> bytes:
+def interim_head(status: int, reason: bytes, headers: RawHeaders, *, also_dropped: Set[bytes] = NO_NAMES) -> bytes:
     """Build a 1xx response's head for the client (RFC 9110 section 15.2)."""
-    kept = [name + b": " + value + b"\r\n" for name, value in headers if name.lower() not in HOP_BY_HOP]
+    dropped = HOP_BY_HOP | _NO_BODY | also_dropped
+    kept = [name + b": " + value + b"\r\n" for name, value in headers if name.lower() not in dropped]
     return _status_line(status, reason) + b"".join(kept) + b"\r\n"
 
 
@@ -222,6 +231,11 @@ def own_head(
     )
 
 
+#: Responses that never have a body, and so no length (RFC 9110 section 8.6); a 304 has that of what it stands for.
+_BODILESS = frozenset((101, 204))
+_NO_BODY = frozenset((b"content-length",))
+
+
 def _status_line(status: int, reason: bytes) -> bytes:
     if _REASONS.get(status) == reason:
         return _STATUS_LINES[status]
@@ -232,6 +246,14 @@ def upgrade_of(headers: RawHeaders) -> bytes | None:
     """The protocols that Upgrade names (RFC 9110 section 7.8), None where it is not there."""
     values = [value for name, value in headers if name.lower() == b"upgrade"]
     return b", ".join(values) if values else None
+
+
+def retry_after_of(headers: RawHeaders) -> float | None:
+    """Retry-After in seconds (RFC 9110 section 10.2.3); None where it is not there, or a date."""
+    for name, value in headers:
+        if name.lower() == b"retry-after" and value.strip().isdigit():
+            return float(value)
+    return None
 
 
 def named_by_connection_text(values: Sequence[str]) -> Set[bytes]:

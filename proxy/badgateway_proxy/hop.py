@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from aiohttp import StreamReader
@@ -69,6 +69,13 @@ class Hop:
         self.via = f"1.1 {config.name}".encode()
         self.member_prefix = f'{config.name}; next-hop="'
         self.client_head_timeout = config.timeouts.client_head
+        self.client_send_timeout = config.timeouts.send
+        self.client_options: Mapping[str, Any] = {
+            "keepalive_timeout": config.timeouts.client_idle,
+            "max_line_size": config.limits.request_line,
+            "max_field_size": config.limits.request_header,
+            "max_headers": config.limits.request_header_count,
+        }
         self.max_connections = config.limits.connections
 
     # -- for exchanges ---------------------------------------------------------------------------------
@@ -97,8 +104,9 @@ class Hop:
 
     def refuse(self, client: ClientConnection, error: HopError) -> None:
         """Answer, and record, what never became a request."""
+        method, target = client.asked
         record = ExchangeRecord(
-            self.config.name, self.config.tier, self.new_request_id(), time.time(), client.address, "", ""
+            self.name, self.tier, self.new_request_id(), time.time(), client.address, method, target
         )
         record.error, record.details, record.breaker = error.error.value, error.details, self.breaker.current
         try:

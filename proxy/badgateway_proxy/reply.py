@@ -33,7 +33,7 @@ class Reply:
         record: filled in with what the client gets.
     """
 
-    __slots__ = ("_client", "_hop", "_http_1_0", "_message", "_record", "head_sent")
+    __slots__ = ("_client", "_ends_with_connection", "_hop", "_http_1_0", "_message", "_record", "head_sent")
 
     def __init__(
         self, hop: "Hop", client: ClientConnection, message: RawRequestMessage, record: ExchangeRecord
@@ -43,6 +43,7 @@ class Reply:
         self._message = message
         self._record = record
         self._http_1_0 = message.version == HttpVersion10
+        self._ends_with_connection = False
         self.head_sent = False
 
     def ask_for_body(self) -> None:
@@ -53,7 +54,8 @@ class Reply:
     def interim(self, head: ResponseHead) -> None:
         """Relay a 1xx; but 100 is between neighbours, and HTTP/1.0 clients know none (RFC 9110 section 15.2)."""
         if head.status != 100 and not self._http_1_0:
-            self._client.write(headers.interim_head(head.status, head.reason, head.headers))
+            dropped = headers.named_by_connection(head.connection)
+            self._client.write(headers.interim_head(head.status, head.reason, head.headers, also_dropped=dropped))
 
     # -- what an endpoint answered ---------------------------------------------------------------------
 
@@ -75,7 +77,8 @@ class Reply:
         client, record, connection = self._client, self._record, attempt.connection
         unknown_length = head.length is None and self._has_body(head)
         chunked = unknown_length and not self._http_1_0
-        keep_alive = keep_alive and (chunked or not unknown_length)
+        self._ends_with_connection = unknown_length and not chunked
+        keep_alive = keep_alive and not self._ends_with_connection
         out = self._relayed_head(attempt, head, chunked=chunked, connection=self._option(keep_alive))
         data = connection.take()
         while True:
@@ -147,9 +150,8 @@ class Reply:
     def truncate(self) -> None:
         """End a response whose head is out, so that the client sees that it is not all there."""
         self._record.truncated = True
-        if self._http_1_0:
-            # Without chunks, and maybe without a length, an orderly end would look like a complete response.
-            self._client.abort()
+        if self._ends_with_connection:
+            self._client.reset_at_end()
 
     def generate(self, error: HopError, *, endpoint: str | None, keep_alive: bool) -> None:
         """Answer for the hop itself: status by its profile, problem details or a page by Accept.

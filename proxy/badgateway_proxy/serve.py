@@ -70,15 +70,7 @@ def _raise_descriptor_limit() -> None:
 
 def gateway_server(hop: Hop) -> GatewayServer:
     """The protocol factory that makes a hop's client connections."""
-    limits, timeouts = hop.config.limits, hop.config.timeouts
-    return GatewayServer(
-        hop,
-        auto_decompress=False,
-        keepalive_timeout=timeouts.client_idle,
-        max_line_size=limits.request_line,
-        max_field_size=limits.request_header,
-        max_headers=limits.request_header_count,
-    )
+    return GatewayServer(hop)
 
 
 async def _serve(config: HopConfig) -> None:

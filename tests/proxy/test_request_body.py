@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 
 import pytest
 
 from tests.support.answers import dechunked, read_answer, read_answers
 from tests.support.peers import OK, field, full_backlog, refused_address, reset, says
 from tests.support.processes import until
+from tests.support.rawclient import RawClient
 from tests.support.wire import RawUpstream, raw_upstream, running_hop
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -139,7 +142,7 @@ async def test_64_mib_go_through_without_being_held(chunked: bool) -> None:
         assert (await hop.record())["request_bytes"] == size
 
 
-async def standstill(value) -> int:  # type: ignore[no-untyped-def]
+async def standstill(value: Callable[[], int]) -> int:
     """Where `value()` is once it has not changed for 50 ms."""
     last, since = value(), 0
     async with asyncio.timeout(10):
@@ -148,7 +151,7 @@ async def standstill(value) -> int:  # type: ignore[no-untyped-def]
             now = value()
             since = since + 1 if now == last else 0
             last = now
-    return int(last)
+    return last
 
 
 # -- sizes ---------------------------------------------------------------------------------------------
@@ -285,12 +288,10 @@ async def test_an_endpoint_that_takes_nothing_in_is_not_the_clients_fault() -> N
         assert hop.hop.breaker.snapshot(hop.hop.clock.now())["failures"] == 1
 
 
-async def upload_until_refused(client, size: int) -> None:  # type: ignore[no-untyped-def]
-    try:
+async def upload_until_refused(client: RawClient, size: int) -> None:
+    with contextlib.suppress(ConnectionError):
         for _ in range(size >> 16):
             await client.send(bytes(1 << 16))
-    except ConnectionError:
-        pass
 
 
 # -- broken half way -----------------------------------------------------------------------------------
