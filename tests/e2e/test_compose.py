@@ -356,6 +356,7 @@ def test_containers_die_and_freeze_and_are_cut_off(composed: Composed) -> None:
     killed = [composed.container(name) for name in ("app-1", "app-2")]
     composed.docker("kill", *killed)
     assert eventually(502).decided_by == "lb"
+    assert composed.control("PATCH", "/api/hops/lb", {"breaker": {"enabled": True}}) == 200
     opened = eventually(503)
     assert (opened.decided_by, opened.retry_after is not None) == ("lb", True)
     assert composed.health("lb") == composed.health("cdn") == "healthy"  # a dead upstream is no illness of theirs
