@@ -62,7 +62,7 @@ def unparsable(error: BaseException, head_start: bytes) -> HopError:
 def _too_long(error: LineTooLong, head_start: bytes) -> HopError:
     # The parser does not tell which line it was; but it shows how it begins.
     line, *_ = error.args
-    begins = line[:64].encode() if isinstance(line, str) else bytes(line[:64])
+    begins = (line.encode() if isinstance(line, str) else bytes(line)).removesuffix(b"...")[:64]
     if head_start.partition(b" ")[2].startswith(begins):
         return client_error(414, "the request line is too long")
     return client_error(431, "a request header is too long")
