@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import click
 
+from badgateway.early import interrupt_anywhere
 from badgateway.errors import EnvironmentProblem, InvalidRequest
 from badgateway.exits import BROKEN_PIPE, ENVIRONMENT, INTERRUPTED, USAGE, Interrupted
 from badgateway.problems import InvalidInput, did_you_mean
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "show": Entry("show", "Show one scenario: story, steps, lesson."),
     "explain": Entry("explain", "Explain a status code or an error type."),
     "fault": Entry("fault", "Set, list and clear faults in the running chain."),
+    "restart": Entry("restart", "Start dead processes again, or put everything back as it was."),
     "request": Entry("request", "Send one request through the running chain; see who decided."),
     "validate": Entry("validate", "Check scenario files without starting anything."),
     "schema": Entry("schema", "Print the JSON schema of scenario files."),
@@ -131,7 +133,19 @@ def cli() -> None:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line `argv` (sys.argv by default) and exit with the contract's code."""
-    sys.exit(run(argv))
+    try:
+        _interruptible(argv)
+        code = run(argv)
+    except Interrupted:
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _interruptible(argv: Sequence[str] | None) -> None:
+    """Let SIGTERM and SIGHUP end a command that may start processes as orderly as Ctrl-C, from the first moment on."""
+    words = sys.argv[1:] if argv is None else argv
+    if any(entry.starts_chain for name, entry in COMMANDS.items() if name in words):
+        interrupt_anywhere()
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -74,6 +74,14 @@ class ControlClient:
         """`DELETE /api/faults`; returns how many there were."""
         return int(self.call("DELETE", "faults")["cleared"])
 
+    def restart(self, target: str) -> None:
+        """`POST /api/processes/{name}/restart`: returns when the process is ready."""
+        self.call("POST", f"processes/{quote(target, safe='')}/restart")
+
+    def reset(self) -> None:
+        """`POST /api/reset`: everything as it was started."""
+        self.call("POST", "reset")
+
     def exchanges(self, request_id: str) -> list[dict[str, Any]]:
         """`GET /api/exchanges?request_id=`: the joined traces of that request."""
         answer: list[dict[str, Any]] = self.call("GET", "exchanges", query={"request_id": request_id})

@@ -221,7 +221,7 @@ def _error_section(info: ErrorInfo, catalogue: Sequence[ScenarioEntry]) -> Secti
 def _scenarios(code: int | None, error: str | None, catalogue: Sequence[ScenarioEntry]) -> Iterator[tuple[str, str]]:
     shown = [entry for entry in catalogue if entry.code == code or (error is not None and error in entry.causes)]
     if shown:
-        yield "see it", "badgateway run …"
+        yield "see it", "badgateway run ID"
         for entry in shown:
             yield "", f"{entry.id}: {entry.title}"
 

@@ -1,6 +1,6 @@
-"""Run a coroutine until it is done or SIGINT or SIGTERM arrives; then let it close in order.
+"""Run a coroutine until it is done or SIGINT, SIGTERM or SIGHUP arrives; then let it close in order.
 
-`asyncio.run` alone handles only SIGINT, and a second Ctrl-C breaks into its clean-up. Here both signals cancel the
+`asyncio.run` alone handles only SIGINT, and a second Ctrl-C breaks into its clean-up. Here the signals cancel the
 main task once, and its `finally` blocks and context managers run to their end: further signals only say so.
 """
 
@@ -13,10 +13,10 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from badgateway import early
+from badgateway.early import ECHO, SIGNALS
 from badgateway.exits import INTERRUPTED, Interrupted
 
-ECHO = 0.5
-"""Seconds within which further signals are the same one: `timeout` and shells send it to the process and its group."""
 PATIENCE = 3
 """The signal at which we stop waiting, should closing hang; the children end by themselves when their pipes close."""
 
@@ -27,7 +27,7 @@ def run_until_interrupted(main: Coroutine[Any, Any, _T]) -> _T:
     """Run `main` in a fresh event loop and return its result.
 
     Raises:
-        Interrupted: SIGINT or SIGTERM arrived; `main` was cancelled and has finished its clean-up.
+        Interrupted: one of `SIGNALS` arrived; `main` was cancelled and has finished its clean-up.
     """
     return asyncio.run(_guarded(main))
 
@@ -51,14 +51,19 @@ async def _guarded(main: Coroutine[Any, Any, _T]) -> _T:
         else:
             sys.stderr.write("badgateway: closing already; once more to leave at once\n")
 
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    for signum in SIGNALS:
         loop.add_signal_handler(signum, interrupt)
     try:
+        if early.received():
+            task.cancel()
+            raise Interrupted
         return await task
     except asyncio.CancelledError:
         if received:
             raise Interrupted from None
         raise
     finally:
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum, handler in before.items():
             loop.remove_signal_handler(signum)
+            signal.signal(signum, handler)

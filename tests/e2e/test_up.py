@@ -54,7 +54,7 @@ def test_a_fault_is_set_seen_in_a_request_listed_and_cleared(cli: Cli) -> None:
 
     status, ran = cli.run("fault", "set", "app", "reset_before_response", "--for", "5m", "--when", "path=/orders")
     assert status == 0, ran.text
-    assert ran.lines[0].startswith("f-1: reset_before_response on app, expires in ")
+    assert ran.lines[0].startswith("f-1: reset_before_response on app; expires in ")
     _, ran = cli.run("request", "/products")
     assert "→ 200 OK" in ran.lines[0]
     _, ran = cli.run("request", "/orders")
@@ -74,6 +74,27 @@ def test_a_fault_is_set_seen_in_a_request_listed_and_cleared(cli: Cli) -> None:
     assert re.search(r"lb     GET /orders  502 .*DECIDED here: connection_terminated", up.text)
     assert re.search(r"fault f-1 \(reset_before_response\) fires, number 1", up.text)
     assert re.search(r"app +fault f-1 \(reset_before_response\) cleared", up.text)
+
+
+def test_what_was_killed_is_started_again_and_everything_put_back(cli: Cli) -> None:
+    cli.up()
+    status, ran = cli.run("fault", "set", "app", "crash")
+    assert ran.lines == ["f-1: crash on app; app-1, app-2 dead until `badgateway restart app`"], ran.text
+    _, ran = cli.run("request", "/")
+    assert "→ 502 Bad Gateway" in ran.lines[0]
+    status, ran = cli.run("restart", "app")
+    assert (status, ran.lines) == (0, ["app restarted"]), ran.text
+    _, ran = cli.run("request", "/")
+    assert "→ 200 OK" in ran.lines[0]
+    cli.run("fault", "set", "app", "hang")
+    cli.run("fault", "set", "lb", "crash")
+    status, ran = cli.run("restart")
+    assert (status, ran.lines) == (0, ["everything is as it was started"]), ran.text
+    _, ran = cli.run("request", "/")
+    assert "→ 200 OK" in ran.lines[0]
+    status, ran = cli.run("restart", "app-7")
+    assert status == 2
+    assert "app-7" in ran.errors[0]
 
 
 def test_a_request_enters_where_it_is_told_and_comes_as_json(cli: Cli) -> None:

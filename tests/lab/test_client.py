@@ -69,6 +69,8 @@ def test_each_call_is_one_request_with_the_token(api: Recorder) -> None:
     speaker.chain()
     speaker.faults()
     speaker.exchanges("a b")
+    speaker.restart("app-1")
+    speaker.reset()
     assert api.asked == [
         ("POST", "/api/faults", "Bearer t", {"target": "app", "kind": "hang"}),
         ("DELETE", "/api/faults", "Bearer t", None),
@@ -76,6 +78,8 @@ def test_each_call_is_one_request_with_the_token(api: Recorder) -> None:
         ("GET", "/api/chain", "Bearer t", None),
         ("GET", "/api/faults", "Bearer t", None),
         ("GET", "/api/exchanges?request_id=a+b", "Bearer t", None),
+        ("POST", "/api/processes/app-1/restart", "Bearer t", None),
+        ("POST", "/api/reset", "Bearer t", None),
     ]
 
 

@@ -18,7 +18,7 @@ def test_the_result_is_the_coroutines() -> None:
     assert run_until_interrupted(seven()) == 7
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_cancels_it_and_lets_it_close(number: signal.Signals) -> None:
     closed = []
 

@@ -91,7 +91,7 @@ def set_(
     if conditions:
         spec["when"] = _pairs(conditions, "--when", nested=True)
     fault = connect(control, token).set_fault(target, spec)
-    click.echo(f"{fault['id']}: {kind} on {target}, {_left(fault)}; `badgateway fault clear {fault['id']}` ends it")
+    click.echo(f"{fault['id']}: {kind} on {target}; {_ends(fault, target)}")
 
 
 @command.command("list", epilog="\b\nExample:\n  badgateway fault list --json\n")
@@ -185,6 +185,14 @@ def _assignments(values: object) -> list[str]:
 def _when(values: object) -> list[str]:
     given = {key: value for key, value in values.items() if value is not None} if isinstance(values, Mapping) else {}
     return [f"when {' '.join(_assignments(given))}"] if given else []
+
+
+def _ends(fault: Mapping[str, Any], target: str) -> str:
+    """How the fault ends: the dead stay dead until somebody starts them."""
+    dead = [part["node"] for part in fault.get("parts", ()) if "killed" in part["proof"] or "exited" in part["proof"]]
+    if dead:
+        return f"{', '.join(dead)} dead until `badgateway restart {target}`"
+    return f"{_left(fault)}, or when you say `badgateway fault clear {fault['id']}`"
 
 
 def _left(fault: Mapping[str, Any]) -> str:

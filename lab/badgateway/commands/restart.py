@@ -1,0 +1,33 @@
+"""`badgateway restart`: start processes of the running chain again, or put the whole chain back as it was."""
+
+from __future__ import annotations
+
+import click
+
+from badgateway.client import connect
+from badgateway.commands.fault import control_options
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  badgateway restart app          every instance, on its old port
+  badgateway restart lb app-2
+  badgateway restart              everything as it was started
+"""
+)
+@click.argument("targets", metavar="[TARGET]...", nargs=-1)
+@control_options
+def command(targets: tuple[str, ...], control: str | None, token: str | None) -> None:
+    """Restart processes of the running chain and wait until they are ready: app (every instance), app-1, lb, cdn.
+
+    Without TARGET: put the chain back as it was started. Faults are cleared, dead processes started, configuration,
+    breakers, records and clocks as new.
+    """
+    client = connect(control, token)
+    for target in targets:
+        client.restart(target)
+        click.echo(f"{target} restarted")
+    if not targets:
+        client.reset()
+        click.echo("everything is as it was started")
