@@ -89,8 +89,6 @@ async def _serve(config: HopConfig) -> None:
         site = web.TCPSite(admin, config.admin.host, config.admin.port)
         with _naming_the_holder(config.admin.host, config.admin.port):
             await site.start()
-        if config.exit_with_stdin:
-            _exit_with_stdin(loop)
         ready = {
             "event": "ready",
             "name": config.name,
@@ -100,6 +98,8 @@ async def _serve(config: HopConfig) -> None:
         }
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
+        if config.exit_with_stdin:
+            _exit_with_stdin(loop)
         await stop.wait()
         await _drain(hop, server, listener, config.drain)
     finally:
@@ -121,11 +121,22 @@ def _exit_with_stdin(loop: asyncio.AbstractEventLoop) -> None:
     """End at once when standard input does: whoever started this process holds its other end."""
 
     def readable() -> None:
-        if not os.read(0, 4096):
+        if not _some_of_stdin():
             os._exit(EXIT_OK)
 
-    os.set_blocking(0, False)
-    loop.add_reader(0, readable)
+    try:
+        loop.add_reader(0, readable)
+    except OSError:  # a file, /dev/null, or none at all: it has no other end, and nothing to wait for
+        while _some_of_stdin():
+            pass
+        os._exit(EXIT_OK)
+
+
+def _some_of_stdin() -> bytes:
+    try:
+        return os.read(0, 65536)
+    except OSError:
+        return b""
 
 
 async def _drain(hop: Hop, server: GatewayServer, listener: asyncio.Server, seconds: float) -> None:
