@@ -68,8 +68,8 @@ class Assembly:
     def close(self) -> None:
         """Give back the addresses and delete the directory. May be called twice."""
         self._reserved.close()
-        self.rundir.remove()
-        self._forkserver.release(self.rundir.path)
+        if self.rundir.remove():  # else a process that was killed just now still wrote there
+            self._forkserver.release(self.rundir.path)
 
     def _make_database(self) -> None:
         # Instances that start at once would race for switching the shared file to WAL, and SQLite does not

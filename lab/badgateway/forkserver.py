@@ -117,10 +117,7 @@ class ForkServer:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                # Its own group, so that a terminal's Ctrl-C reaches the lab alone; but not its own session:
-                # then the kernel ends it even when it is frozen and the lab dies (SIGHUP to an orphaned,
-                # stopped group).
-                process_group=0,
+                start_new_session=True,  # a terminal's Ctrl-C and hang-up reach the lab alone, which then closes it
                 env={**(os.environ if environ is None else environ), MARKER: run_id},
             )
         except OSError as error:

@@ -221,11 +221,16 @@ def _isolate(descriptors: list[int], parent: int) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when `parent` dies, even while it is frozen (prctl(2), Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    """Have the kernel kill this process when `parent` dies, even while it is frozen."""
+    _at_parents_death(signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _at_parents_death(number: int) -> None:
+    """The signal that this process gets when its parent dies (prctl(2); Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def main(modules: list[str]) -> None:
@@ -235,6 +240,7 @@ def main(modules: list[str]) -> None:
     os.dup2(null, 0)
     os.close(null)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _at_parents_death(signal.SIGCONT)  # were we frozen then, we could not clean up
     for module in modules:
         importlib.import_module(module)
     # what is imported stays: no collection touches it, so its pages stay shared with the children

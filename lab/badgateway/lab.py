@@ -218,7 +218,11 @@ class Lab:
         return await self._collector.traces(self.hops, request_id=request_id, limit=limit)
 
     def events(self) -> AsyncIterator[Event]:
-        """Everything that happens from now on: exchange, breaker, firing, process, fault. Ends with the lab."""
+        """Everything that happens from now on: exchange, breaker, firing, process, fault. Ends with the lab.
+
+        Exchanges and breakers come from the hops' own streams, to which the first subscriber makes the lab connect:
+        for it, those of the first few milliseconds are missing.
+        """
         return self._bus.subscribe()
 
     async def close(self) -> None:

@@ -36,10 +36,10 @@ class RunDir:
             return ""
         return "\n".join(text.strip().splitlines()[-TAIL_LINES:])
 
-    def remove(self) -> None:
-        """Delete the directory and all in it. May be called twice.
+    def remove(self) -> bool:
+        """Delete the directory and all in it; whether it is gone. May be called twice.
 
-        A process that was killed a moment ago may still have been writing, so what vanishes meanwhile is no
-        error.
+        A process that was killed a moment ago may still have been writing, so what vanishes meanwhile is no error.
         """
         shutil.rmtree(self.path, ignore_errors=True)
+        return not self.path.exists()

@@ -159,6 +159,8 @@ class Process:
         """It exists."""
         self.pid = pid
         self._enter(State.STARTING)
+        if self.ready:  # it was quicker to say so than the fork server to tell its pid
+            self._enter(State.RUNNING)
 
     def stopped(self) -> None:
         """The kernel says that it is frozen."""
@@ -183,6 +185,7 @@ class Process:
         # before the fork server is told, which may be dead and say so within the call
         self.state, self.exit, self.ready, self.stopping = State.STARTING, None, False, False
         self.starts += 1
+        self.pid = 0
         with ExitStack() as copied:
             try:
                 stdin, self._lifeline = os.pipe()
@@ -209,8 +212,8 @@ class Process:
 
     async def _until_ready(self, deadline: float) -> None:
         try:
-            if await self.until(State.RUNNING, State.EXITED, deadline=deadline) and self.alive:
-                return
+            if await self.until(State.RUNNING, State.EXITED, deadline=deadline) and (self.alive or self.ready):
+                return  # if it has died since it was ready, its state tells
         except asyncio.CancelledError:
             self.kill_now()
             raise
@@ -246,7 +249,7 @@ class Process:
             return  # the component's own libraries may print; only JSON objects are events
         if event.get("event") == "ready":
             self.ready = True
-            if self.state is State.STARTING:
+            if self.pid and self.state is State.STARTING:
                 self._enter(State.RUNNING)
         else:
             self._on_line(self.name, event)

@@ -10,8 +10,8 @@ def test_it_is_private_and_goes_away_with_all_in_it() -> None:
     assert rundir.path.stat().st_mode & 0o777 == 0o700
     rundir.database.write_text("x")
     rundir.log("lb").write_text("x")
-    rundir.remove()
-    rundir.remove()
+    assert rundir.remove()
+    assert rundir.remove()
     assert not rundir.path.exists()
 
 

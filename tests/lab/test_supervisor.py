@@ -96,6 +96,21 @@ async def test_one_that_is_never_ready_fails_at_the_deadline_and_is_killed(bench
     assert process.exit == Exit(signal=signal.SIGKILL)
 
 
+async def test_one_that_is_ready_before_its_pid_is_known_is_ready(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = bench.process()
+    forked = process.forked
+    late: list[int] = []
+    monkeypatch.setattr(process, "forked", late.append)
+    start = asyncio.create_task(process.start())
+    await until(lambda: late and process.ready)
+    forked(*late)
+    await start
+    assert process.pid == late[0]
+    assert [change.state for change in bench.changes] == [State.STARTING, State.RUNNING]
+
+
 async def test_a_start_that_is_cancelled_leaves_no_process(bench: Bench) -> None:
     process = bench.process(never_ready=True)
     start = asyncio.create_task(process.start())
