@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from badgateway.chain import ChainSpec
-from badgateway.errors import LabError
+from badgateway.errors import EnvironmentProblem, LabError
 from badgateway.exits import FAILED, HELD
 from badgateway.faultboard import FaultState
 from badgateway.forkserver import ForkServer
@@ -177,6 +177,9 @@ async def run_demo(scenes: Sequence[Scene], presenter: Presenter, forkserver: Fo
 
     Returns:
         0 if everything held, 1 if a check did not.
+
+    Raises:
+        EnvironmentProblem: the chain did not come up, or was lost on the way.
     """
     started = time.monotonic()
     results: list[Result] = []
@@ -188,6 +191,8 @@ async def run_demo(scenes: Sequence[Scene], presenter: Presenter, forkserver: Fo
             presenter.begin(number, len(scenes), scene)
             results.append(await _play(lab, scene))
             presenter.end(scene, results[-1])
+            if lab.failure is not None:
+                raise EnvironmentProblem(lab.failure)
     presenter.closing(results, time.monotonic() - started)
     return HELD if all(result.held for result in results) else FAILED
 

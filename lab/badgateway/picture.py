@@ -88,7 +88,7 @@ def _hop_box(node: Mapping[str, Any], record: Mapping[str, Any] | None, trace: T
         lines = [trouble] if trouble else ["never saw it"] if trace else ["ready"]
         return Box(tier, name, (*lines, *_breaker_line(node)), broken=bool(trouble), reached=trace is None)
     status = record.get("status")
-    decided = bool(trace) and trace is not None and trace.decided_by == name
+    decided = trace is not None and trace.decided_by == name
     verb = "answered" if record.get("generated") else "relayed"
     lines = [f"{verb} {status if status is not None else 'nothing'}"]
     if record.get("error"):
@@ -119,7 +119,7 @@ def _app_box(instances: Sequence[Mapping[str, Any]], trace: TraceLike | None) ->
     for node in instances:
         name = str(node["name"])
         kinds = [str(firing["kind"]) for firing in firings if firing.get("instance") == name]
-        requests = [record for record in seen if record.get("instance", record.get("name")) == name]
+        requests = [record for record in seen if record.get("instance") == name]
         trouble = process_trouble(node)
         answers = [record["status"] for record in requests if record.get("status")]
         broken = broken or bool(kinds or trouble)
@@ -196,7 +196,7 @@ def _panel(box: Box) -> RenderableType:
     body = Text("\n", overflow="fold").join(Text(text, style=_line_style(text, box)) for text in box.lines)
     return Panel(
         body,
-        title=Text(TIERS.get(box.tier, box.name) if box.tier != "app" else "app", style="bold"),
+        title=Text(TIERS.get(box.tier, box.name), style="bold"),
         subtitle=Text(" ◀ DECIDED ", style=f"reverse bold {style}") if box.decided else None,
         box=frames.HEAVY if box.decided else frames.ROUNDED,
         border_style=f"bold {style}" if box.decided else style,

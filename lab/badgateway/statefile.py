@@ -43,6 +43,13 @@ class LabState:
         now = process_start(self.pid)
         return not (self.process_started and now) or self.process_started == now
 
+    def __str__(self) -> str:
+        """What to say to somebody who wants a second chain."""
+        return (
+            f"a chain is running already: pid {self.pid}, control API {self.control}; "
+            f"stop it with Ctrl-C there or `kill {self.pid}`"
+        )
+
 
 def this_process(control: str, token: str) -> LabState:
     """The state of a chain that the calling process has just brought up."""

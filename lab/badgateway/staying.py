@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import click
 from rich.console import Console
@@ -43,7 +44,7 @@ class Listening:
 
 async def stay(
     chain: ChainSpec, nodes: Sequence[NodeAddress], listening: Listening, forkserver: ForkServer | None
-) -> int:
+) -> NoReturn:
     """Bring the chain up (or attach to `nodes`), serve the control API, and print events until cancelled.
 
     Raises:
@@ -61,11 +62,32 @@ async def stay(
         try:
             events = lab.events()
             await _announce(lab, control, listening.token)
-            await _narrate(events)
+            await _until_lost(_narrate(events), forkserver)
+            raise EnvironmentProblem(lab.failure or "the chain ended by itself")
         finally:
             statefile.release(state)
             click.echo("closing the chain", err=True)
-    raise EnvironmentProblem("the chain ended by itself: its fork server is gone")
+
+
+async def _until_lost(telling: Coroutine[Any, Any, None], forkserver: ForkServer | None) -> None:
+    """Await `telling`, but no longer than the fork server lives: every process of the chain dies with it."""
+    lost = asyncio.Event()
+    forget = forkserver.on_lost(lost.set) if forkserver is not None else None
+    tasks = {asyncio.create_task(telling), asyncio.create_task(_wait(lost))}
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if forget is not None:
+            forget()
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 @asynccontextmanager
@@ -106,7 +128,7 @@ def _claim(state: statefile.LabState) -> None:
         )
         return
     if other is not None:
-        raise EnvironmentProblem(f"a chain is running already: pid {other.pid}, control API {other.control}")
+        raise EnvironmentProblem(str(other))
 
 
 async def _announce(lab: Lab, control: ControlServer, token: str) -> None:

@@ -28,6 +28,8 @@ TITLES = [
     "The clock is advanced: half-open, two probes, closed: 200",
 ]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Iterator[Cli]:
@@ -36,7 +38,6 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
     cli.kill_all()
 
 
-@pytest.mark.slow
 def test_in_a_pipe_all_ten_scenes_hold_in_plain_lines_and_nothing_is_left(cli: Cli) -> None:
     started = time.monotonic()
     status, ran = cli.run("demo")
@@ -84,7 +85,6 @@ def in_terminal(cli: Cli, *args: str, **env: str) -> tuple[int, str]:
     return running.wait(), written.decode()
 
 
-@pytest.mark.slow
 def test_on_a_terminal_it_is_drawn_with_the_deciding_hop_marked(cli: Cli) -> None:
     status, text = in_terminal(cli, "demo", COLUMNS="110")
     assert status == 0, text
@@ -95,7 +95,6 @@ def test_on_a_terminal_it_is_drawn_with_the_deciding_hop_marked(cli: Cli) -> Non
     assert cli.leftovers() == []
 
 
-@pytest.mark.slow
 def test_no_color_is_honoured_on_a_terminal(cli: Cli) -> None:
     status, text = in_terminal(cli, "demo", COLUMNS="110", NO_COLOR="1")
     assert status == 0, text

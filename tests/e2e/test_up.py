@@ -17,6 +17,8 @@ import pytest
 from tests.support.clitools import ANY_PORTS, Cli
 from tests.support.processes import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cli(tmp_path: Path) -> Iterator[Cli]:
@@ -172,6 +174,15 @@ def test_killed_it_leaves_no_process_and_its_stale_state_file_is_noticed_and_rep
     second.send(signal.SIGINT)
     assert second.wait() == 130
     assert not cli.state_file.exists()
+
+
+def test_it_ends_with_words_when_its_fork_server_is_killed(cli: Cli) -> None:
+    up = cli.up()
+    server = min(int(line.split()[0]) for line in cli.processes() if "forkserver_main" in line)
+    os.kill(server, signal.SIGKILL)
+    assert up.wait() == 3, up.text
+    assert f"badgateway: the fork server (pid {server}) was killed by SIGKILL" in up.errors[-1]
+    assert cli.leftovers() == []
 
 
 def test_a_second_one_is_told_which_pid_runs_and_leaves_the_first_alone(cli: Cli) -> None:

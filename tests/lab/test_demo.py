@@ -20,6 +20,7 @@ class LabStandIn:
     """As much of a lab as a stage needs; its faults fire `fired` times."""
 
     fired = 1
+    failure: str | None = None
     instances = ("app-1", "app-2")
 
     async def __aenter__(self) -> "LabStandIn":
@@ -112,6 +113,12 @@ async def test_a_scene_that_cannot_be_played_did_not_hold(lab: LabStandIn) -> No
     notes = Notes()
     assert await run_demo([Scene("one", "", breaks)], notes, None) == 1
     assert notes.results[0].checks[0].measured == "lb is gone"
+
+
+async def test_a_chain_that_is_lost_is_no_failed_check(lab: LabStandIn) -> None:
+    lab.failure = "the fork server is gone"
+    with pytest.raises(EnvironmentProblem, match="the fork server is gone"):
+        await run_demo([Scene("one", "", breaks), Scene("two", "", holds)], Notes(), None)
 
 
 async def test_a_fault_that_never_fired_did_not_hold(lab: LabStandIn) -> None:

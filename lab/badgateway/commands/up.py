@@ -122,12 +122,4 @@ def _refuse_public(backend: str) -> None:
 def _refuse_second() -> None:
     other = statefile.running()
     if other is not None:
-        raise EnvironmentProblem(already(other))
-
-
-def already(other: statefile.LabState) -> str:
-    """What to say when a chain runs already."""
-    return (
-        f"a chain is running already: pid {other.pid}, control API {other.control}; "
-        f"stop it with Ctrl-C there or `kill {other.pid}`"
-    )
+        raise EnvironmentProblem(str(other))
