@@ -56,18 +56,19 @@ class Attempt:
         deadlines: of each phase.
         whole: when the whole exchange must be over: absolute time of the loop's clock, in seconds.
         record: filled in as things happen.
+        now: the time, by the loop's clock.
     """
 
     __slots__ = (
         "_deadlines",
         "_loop",
-        "_mark",
         "_opened",
         "_pool",
         "_sender",
         "_whole",
         "connection",
         "endpoint",
+        "mark",
         "record",
         "retry_after",
     )
@@ -80,12 +81,14 @@ class Attempt:
         deadlines: Deadlines,
         whole: float,
         record: AttemptRecord,
+        now: float,
     ) -> None:
         self._loop = loop
         self._pool = pool
         self._deadlines = deadlines
         self._whole = whole
-        self._mark = time.monotonic()
+        #: When the phase before the current one ended, by the loop's clock.
+        self.mark = now
         self._sender: asyncio.Task[None] | None = None
         self._opened = False
         self.connection: UpstreamConnection
@@ -96,7 +99,7 @@ class Attempt:
 
     def reuse(self) -> bool:
         """Take an idle connection, if there is one."""
-        connection = self._pool.idle_connection(self.endpoint, self._mark)
+        connection = self._pool.idle_connection(self.endpoint, self.mark)
         if connection is None:
             return False
         self.connection, self._opened = connection, True
@@ -110,7 +113,7 @@ class Attempt:
         Raises:
             HopError: see `Pool.connect`.
         """
-        deadline = min(self._mark + self._deadlines.connect, self._whole)
+        deadline = min(self.mark + self._deadlines.connect, self._whole)
         self.connection = connection = await self._pool.connect(self.endpoint, deadline)
         self._opened = True
         self.record.connect = self._lap()
@@ -167,7 +170,7 @@ class Attempt:
     def _await_head(self, connection: UpstreamConnection) -> None:
         self.record.phase = connection.phase = Phase.WAIT
         deadlines = self._deadlines
-        late = self._mark + deadlines.first_byte
+        late = self.mark + deadlines.first_byte
         self._limit(connection, late, ErrorType.HTTP_RESPONSE_TIMEOUT, deadlines.head_late)
 
     def _limit(self, connection: UpstreamConnection, deadline: float, error: ErrorType, words: str) -> None:
@@ -235,7 +238,7 @@ class Attempt:
 
     def _lap(self) -> float:
         now = time.monotonic()
-        mark, self._mark = self._mark, now
+        mark, self.mark = self.mark, now
         return now - mark
 
     def note_error(self, error: HopError) -> None:
@@ -271,4 +274,4 @@ class Attempt:
         if sender is not None and not sender.done():
             sender.cancel()
             connection.close()
-        self._pool.give_back(connection, self.endpoint, self._mark)
+        self._pool.give_back(connection, self.endpoint, self.mark)

@@ -62,8 +62,8 @@ class ClientConnection(RequestHandler):
         self._tunnel: Callable[[bytes], None] | None = None
         self._busy = False
         self._payload: StreamReader | None = None
-        #: The client's IP address, and with its port as `host:port`.
-        self.host = self.address = ""
+        #: The client's address as `host:port`, and its IP address alone.
+        self.address, self.host = "", b""
 
     # -- requests, one after the other ----------------------------------------------------------------
 
@@ -156,7 +156,7 @@ class ClientConnection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)  # uvloop's are not of asyncio's class
         self.address = address_text(transport.get_extra_info("peername"))
-        self.host = self.address.rpartition(":")[0].strip("[]")
+        self.host = self.address.rpartition(":")[0].strip("[]").encode()
         if self._server.serving < self._gateway.max_connections:
             self._server.serving += 1
         else:

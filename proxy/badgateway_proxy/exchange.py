@@ -143,7 +143,8 @@ class Exchange:
     def _begin_attempt(self) -> Attempt:
         hop, record = self._hop, self._record
         endpoint = hop.balancer.pick(self._tried)
-        now = hop.clock.now()
+        begun = time.monotonic()
+        now = begun + hop.clock.offset
         permit = hop.breaker.try_acquire(now)
         record.breaker = hop.breaker.current
         if permit is None:
@@ -152,10 +153,10 @@ class Exchange:
             raise HopError(kind, "circuit open", phase=Phase.CONNECT, retry_after=retry_after)
         self._permit = permit
         self._tried.append(endpoint)
-        attempt = AttemptRecord(endpoint.text, time.monotonic() - self._started)
+        attempt = AttemptRecord(endpoint.text, begun - self._started)
         attempt.backoff = self._backoff
         record.attempts.append(attempt)
-        return Attempt(hop.loop, hop.pool, endpoint, hop.deadlines, self._deadline, attempt)
+        return Attempt(hop.loop, hop.pool, endpoint, hop.deadlines, self._deadline, attempt, begun)
 
     async def _try(self, attempt: Attempt, number: int) -> bool | Retry:
         """Make the attempt and relay its response, unless the retry policy would rather try again."""
@@ -181,7 +182,9 @@ class Exchange:
             message.method,
             self._target,
             message.raw_headers,
-            also_dropped=headers.named_by_connection_text(message.headers.getall("Connection", ())),
+            also_dropped=headers.named_by_connection_text(message.headers.getall("Connection"))
+            if "Connection" in message.headers
+            else headers.NO_NAMES,
             via=hop.via,
             request_id=self._record.request_id.encode(),
             client=self._client.host,
@@ -216,13 +219,14 @@ class Exchange:
         if permit is None:
             return
         record, hop = attempt.record, self._hop
-        if error is not None and error.phase is Phase.CLIENT:
+        if error is None:
+            outcome = outcome_of(hop.breaker_settings, None, record.status)
+        elif error.phase is Phase.CLIENT:
             outcome = Outcome.IGNORED
-        elif error is not None:
-            outcome = outcome_of(hop.config.breaker, error.error, None)
         else:
-            outcome = outcome_of(hop.config.breaker, None, record.status)
-        hop.breaker.report(permit, outcome, record.connect + record.send + record.wait, hop.clock.now())
+            outcome = outcome_of(hop.breaker_settings, error.error, None)
+        now = attempt.mark + hop.clock.offset
+        hop.breaker.report(permit, outcome, record.connect + record.send + record.wait, now)
 
     def _abandon(self, attempt: Attempt) -> None:
         # A client that leaves says nothing about the endpoint: the permit goes back unused.

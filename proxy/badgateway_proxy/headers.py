@@ -5,6 +5,7 @@ X-Forwarded-* as HAProxy, nginx and Envoy write them; traceparent passes through
 """
 
 from collections.abc import Iterable, Sequence, Set
+from functools import lru_cache
 from http import HTTPStatus
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
@@ -32,7 +33,7 @@ _REWRITTEN = frozenset(
 _APPENDED = frozenset((b"via", b"proxy-status", b"x-request-id"))
 
 
-class _Names(dict[bytes, bytes]):
+class FieldNames(dict[bytes, bytes]):
     """What becomes of a field, by its name as spelt: `b""` goes on as it is, otherwise the name in lower case.
 
     Spellings are few, so each is looked at once; a client that makes them up only empties the memory.
@@ -50,8 +51,8 @@ class _Names(dict[bytes, bytes]):
         return found
 
 
-_REQUEST_NAMES = _Names(HOP_BY_HOP | _REWRITTEN | {b"host"})
-_RESPONSE_NAMES = _Names(HOP_BY_HOP | _APPENDED)
+_REQUEST_NAMES = FieldNames(HOP_BY_HOP | _REWRITTEN | {b"host"})
+_RESPONSE_NAMES = FieldNames(HOP_BY_HOP | _APPENDED)
 
 #: Connection lists nothing.
 NO_NAMES: Set[bytes] = frozenset()
@@ -68,9 +69,9 @@ def request_head(
     also_dropped: Set[bytes] = NO_NAMES,
     via: bytes,
     request_id: bytes,
-    client: str,
+    client: bytes,
     next_hop: str,
-    scheme: str = "http",
+    scheme: bytes = b"http",
     host: str | None = None,
     chunked: bool = False,
     add_length: int | None = None,
@@ -109,7 +110,7 @@ def request_head(
     if original_host is None:
         original_host = b"" if host is None else host.encode()
         lines.insert(1, b"Host: " + (original_host or next_hop.encode()))
-    lines.append(_added(seen, via, request_id, client.encode(), scheme.encode(), original_host))
+    lines.append(_added(seen, via, request_id, client, scheme, original_host))
     if chunked:
         lines.append(b"Transfer-Encoding: chunked")
     if add_length is not None:
@@ -123,30 +124,33 @@ def request_head(
 def _added(
     seen: dict[bytes, list[bytes]], via: bytes, request_id: bytes, client: bytes, scheme: bytes, host: bytes
 ) -> bytes:
-    element = (b'for="[%b]";proto=%b' if b":" in client else b"for=%b;proto=%b") % (client, scheme)
-    if host:
-        element += b';host="%b"' % host.replace(b"\\", b"").replace(b'"', b"")
-    proto, forwarded_host = scheme, host
-    if seen:
-        via = b", ".join([*seen.get(b"via", ()), via])
-        client = b", ".join([*seen.get(b"x-forwarded-for", ()), client])
-        element = b", ".join([*seen.get(b"forwarded", ()), element])
-        proto = seen.get(b"x-forwarded-proto", [scheme])[0]
-        forwarded_host = seen.get(b"x-forwarded-host", [host])[0]
-    added = _ADDED % (via, request_id, client, proto, forwarded_host, element)
-    return added if forwarded_host else added.replace(b"X-Forwarded-Host: \r\n", b"")
+    element = _element(client, scheme, host)
+    if not seen:
+        return _ADDED % (via, request_id, client, scheme, _forwarded_host(host), element)
+    via = b", ".join([*seen.get(b"via", ()), via])
+    client = b", ".join([*seen.get(b"x-forwarded-for", ()), client])
+    element = b", ".join([*seen.get(b"forwarded", ()), element])
+    scheme = seen.get(b"x-forwarded-proto", [scheme])[0]
+    host = seen.get(b"x-forwarded-host", [host])[0]
+    return _ADDED % (via, request_id, client, scheme, _forwarded_host(host), element)
 
 
 _ADDED = b"\r\n".join(
-    (
-        b"Via: %b",
-        b"X-Request-ID: %b",
-        b"X-Forwarded-For: %b",
-        b"X-Forwarded-Proto: %b",
-        b"X-Forwarded-Host: %b",
-        b"Forwarded: %b",
-    )
+    (b"Via: %b", b"X-Request-ID: %b", b"X-Forwarded-For: %b", b"X-Forwarded-Proto: %b%b", b"Forwarded: %b")
 )
+
+
+def _forwarded_host(host: bytes) -> bytes:
+    return b"\r\nX-Forwarded-Host: " + host if host else b""
+
+
+@lru_cache(maxsize=256)
+def _element(client: bytes, scheme: bytes, host: bytes) -> bytes:
+    """This hop's element of Forwarded (RFC 7239 section 4)."""
+    element = (b'for="[%b]";proto=%b' if b":" in client else b"for=%b;proto=%b") % (client, scheme)
+    if host:
+        element += b';host="%b"' % host.replace(b"\\", b"").replace(b'"', b"")
+    return element
 
 
 def response_head(
@@ -256,21 +260,26 @@ def retry_after_of(headers: RawHeaders) -> float | None:
     return None
 
 
-def named_by_connection_text(values: Sequence[str]) -> Set[bytes]:
+def named_by_connection_text(values: Iterable[str]) -> Set[bytes]:
     """As `named_by_connection`, from values as aiohttp decoded them."""
-    if not values:
-        return NO_NAMES
-    return named_by_connection(value.encode("utf-8", "surrogateescape") for value in values)
+    return named_by_connection([value.encode("utf-8", "surrogateescape") for value in values])
 
 
-def named_by_connection(values: Iterable[bytes]) -> Set[bytes]:
+def named_by_connection(values: Sequence[bytes]) -> Set[bytes]:
     """The field names that Connection lists, in lower case: they too end at this hop (RFC 9110 section 7.6.1).
 
     Args:
         values: the value of each Connection field of the message.
     """
-    options = {option.strip().lower() for value in values for option in value.split(b",")}
-    return options - _NEVER_DROPPED
+    if not values:
+        return NO_NAMES
+    named = _options(values[0])
+    return named if len(values) == 1 else named.union(*map(_options, values[1:]))
+
+
+@lru_cache(maxsize=256)
+def _options(value: bytes) -> frozenset[bytes]:
+    return frozenset(option.strip().lower() for option in value.split(b",")) - _NEVER_DROPPED
 
 
 #: Options that name no field, and fields that Connection must not take away: that would change the message's

@@ -64,6 +64,7 @@ class Hop:
         self.deadlines = Deadlines(config.timeouts)
         self.balancer = RoundRobin([parse_endpoint(upstream) for upstream in config.upstreams])
         self.retry = RetryPolicy(config.retry)
+        self.breaker_settings = config.breaker
         self.profile = PROFILES[config.profile]
         self.name, self.tier = config.name, config.tier
         self.via = f"1.1 {config.name}".encode()

@@ -35,7 +35,7 @@ class Pool:
         self._loop = loop
         self._limits = limits
         self._response = response
-        self._idle: dict[Endpoint, deque[UpstreamConnection]] = {}
+        self._idle: dict[str, deque[UpstreamConnection]] = {}  # by the endpoint's address
         self._all: set[UpstreamConnection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -47,7 +47,7 @@ class Pool:
 
     def idle_connection(self, endpoint: Endpoint, now: float) -> UpstreamConnection | None:
         """The idle connection used last (the likeliest to be alive), or None. `now` is the loop's time in seconds."""
-        idle = self._idle.get(endpoint)
+        idle = self._idle.get(endpoint.text)
         while idle:
             connection = idle.pop()
             if connection.closed:
@@ -120,9 +120,9 @@ class Pool:
         """Keep a connection for the next request if it may serve one, else close it. `now`: the loop's time."""
         reusable = connection.reusable
         connection.release()
-        idle = self._idle.get(endpoint)
+        idle = self._idle.get(endpoint.text)
         if idle is None:
-            idle = self._idle[endpoint] = deque()
+            idle = self._idle[endpoint.text] = deque()
         if not reusable or len(idle) >= self._limits.idle or connection.limits is not self._response:
             connection.close()
             return
@@ -135,11 +135,11 @@ class Pool:
         """Close what was idle for too long, and look again when the next one will have been."""
         self._sweeper = None
         now, idle_for = time.monotonic(), self._limits.idle_for
-        for endpoint, idle in tuple(self._idle.items()):
+        for address, idle in tuple(self._idle.items()):
             while idle and (idle[0].closed or now - idle[0].idle_since >= idle_for):
                 idle.popleft().close()  # those used last are at the other end
             if not idle:
-                del self._idle[endpoint]
+                del self._idle[address]
         if self._idle:
             oldest = min(idle[0].idle_since for idle in self._idle.values())
             self._sweeper = self._loop.call_later(oldest + idle_for - now, self._sweep)
@@ -164,7 +164,7 @@ class Pool:
 
     def counts(self, endpoint: Endpoint) -> int:
         """How many idle, living connections there are to an endpoint."""
-        return sum(not connection.closed for connection in self._idle.get(endpoint, ()))
+        return sum(not connection.closed for connection in self._idle.get(endpoint.text, ()))
 
     @property
     def open(self) -> int:

@@ -9,13 +9,15 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
 
 from badgateway_proxy.diagnosis import closed_early, diagnose
 from badgateway_proxy.errors import ErrorType, HopError, Phase
+from badgateway_proxy.headers import FieldNames
 
 #: Bytes of body held for a slow reader before reading from the peer pauses.
 HIGH_WATER = 64 * 1024
@@ -30,6 +32,11 @@ _HTTP_1 = re.compile(r"1\.[0-9]")
 
 #: What may not stand in a reason phrase (RFC 9112 section 4).
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+#: Reason phrases that need no look at their bytes.
+_PHRASES = frozenset(status.phrase.encode() for status in HTTPStatus)
+
+_FRAMING_NAMES = FieldNames({b"content-length", b"transfer-encoding", b"connection"})
 
 #: The least that a head has besides its fields: `HTTP/1.1 200`, and the ends of two lines.
 _BARE_HEAD = 16
@@ -46,7 +53,6 @@ class ResponseLimits:
     first_bytes: int
 
 
-@dataclass(slots=True)
 class ResponseHead:
     """A response's status line and header section as received (names keep their case).
 
@@ -54,12 +60,15 @@ class ResponseHead:
     `connection` holds the values of its Connection fields.
     """
 
-    status: int
-    reason: bytes = b""
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    length: int | None = None
-    chunked: bool = False
-    connection: list[bytes] = field(default_factory=list)
+    __slots__ = ("chunked", "connection", "headers", "length", "reason", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.reason = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.length: int | None = None
+        self.chunked = False
+        self.connection: tuple[bytes, ...] = ()
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -79,6 +88,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._loop = loop
         self.limits = limits  # what this connection holds its peer to
         self._kept = max(limits.first_bytes, _TELLING)
+        self._harmless = min(limits.header, limits.head)  # so many bytes cannot hold anything that is too large
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._parser = self._new_parser()
@@ -108,7 +118,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _begin(self, method: str) -> None:
         self._head_only = method == "HEAD"
-        self._head = ResponseHead(0)
+        self._head = ResponseHead()
         self._heads: list[ResponseHead] = []
         self._interim_seen = 0
         self._heads_size = 0
@@ -437,25 +447,31 @@ class UpstreamConnection(asyncio.Protocol):
             self._head.headers.append((name, value))
 
     def _understand(self, head: ResponseHead) -> None:
-        """Check the header section's sizes, and read from it how the body is framed."""
+        """Read from the header section how the body is framed."""
+        for name, value in head.headers:
+            special = _FRAMING_NAMES[name]
+            if not special:
+                continue
+            if special == b"content-length":
+                head.length = int(value)
+            elif special == b"connection":
+                head.connection += (value,)
+            else:
+                if head.chunked or value.strip().lower() != b"chunked":
+                    words = f"transfer coding {value[:40].decode('latin-1')!r} is not understood"
+                    self._unusable_because(ErrorType.HTTP_RESPONSE_TRANSFER_CODING, words)
+                head.chunked = True
+
+    def _check_sizes(self, head: ResponseHead) -> None:
         limits = self.limits
         total = 0
         if len(head.headers) > limits.headers:
             self._too_large(f"more than {limits.headers} response headers")
         for name, value in head.headers:
-            size = len(name)
-            total += size + len(value) + 4
-            if size + len(value) > limits.header:
+            size = len(name) + len(value)
+            total += size + 4
+            if size > limits.header:
                 self._too_large(f"header {name[:40].decode('latin-1')} exceeds {limits.header} bytes", one=True)
-            elif size == 14 and name.lower() == b"content-length":
-                head.length = int(value)
-            elif size == 17 and name.lower() == b"transfer-encoding":
-                if head.chunked or value.strip().lower() != b"chunked":
-                    words = f"transfer coding {value[:40].decode('latin-1')!r} is not understood"
-                    self._unusable_because(ErrorType.HTTP_RESPONSE_TRANSFER_CODING, words)
-                head.chunked = True
-            elif size == 10 and name.lower() == b"connection":
-                head.connection.append(value)
         if total > limits.head:
             self._too_large(f"the response headers exceed {limits.head} bytes together")
         self._heads_size += total + _BARE_HEAD + len(head.reason)
@@ -464,8 +480,10 @@ class UpstreamConnection(asyncio.Protocol):
         if self._surplus or self._error is not None:
             return
         parser, head = self._parser, self._head
-        self._understand(head)
         head.status = parser.get_status_code()
+        if self.received > self._harmless or len(head.headers) > self.limits.headers or head.status < 200:
+            self._check_sizes(head)
+        self._understand(head)
         wrong = self._wrong_status_line(head, parser.get_http_version())
         if wrong is not None:
             self._unusable_because(ErrorType.HTTP_PROTOCOL_ERROR, wrong)
@@ -485,6 +503,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._finish()
 
     def _wrong_status_line(self, head: ResponseHead, version: str) -> str | None:
+        if version == "1.1" and head.reason in _PHRASES and 100 <= head.status <= 599 and self._start[:5] == b"HTTP/":
+            return None
         if version != "1.1" and not _HTTP_1.fullmatch(version):
             return f"HTTP version {version} in the status line"
         if head.status < 100 or head.status > 599:
@@ -510,7 +530,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._head_done:
             self._finish()
         else:
-            self._head = ResponseHead(0)
+            self._head = ResponseHead()
 
     def _finish(self) -> None:
         if self.complete:
