@@ -93,12 +93,12 @@ class Pool:
     async def _open(self, address: str, family: int, port: int) -> UpstreamConnection:
         numeric = socket.AI_NUMERICHOST
         _, connection = await self._loop.create_connection(self._make, address, port, family=family, flags=numeric)
+        if not connection.closed:  # counted only now: uvloop makes a protocol for what is never connected, too
+            self._all.add(connection)
         return connection
 
     def _make(self) -> UpstreamConnection:
-        connection = UpstreamConnection(self._loop, self._response, self._lost)
-        self._all.add(connection)
-        return connection
+        return UpstreamConnection(self._loop, self._response, self._lost)
 
     async def _addresses(self, endpoint: Endpoint) -> Sequence[tuple[str, int]]:
         """Where an endpoint may be reached: (address, family), in the resolver's order."""
