@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, NoReturn
 
 import click
 
-from badgateway.early import interrupt_anywhere
-from badgateway.errors import EnvironmentProblem, InvalidRequest
-from badgateway.exits import BROKEN_PIPE, ENVIRONMENT, INTERRUPTED, USAGE, Interrupted
-from badgateway.problems import InvalidInput, did_you_mean
+from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
+from badgateway.inputs.problems import InvalidInput, did_you_mean
+from badgateway.session.early import interrupt_anywhere
+from badgateway.session.exits import BROKEN_PIPE, ENVIRONMENT, INTERRUPTED, USAGE, Interrupted
 
 
 class Entry(NamedTuple):
@@ -100,7 +100,7 @@ def _needs_no_chain(args: Sequence[str]) -> bool:
 
 def _start_fork_server(ctx: click.Context) -> None:
     """Launch it, hand it to the command as `ctx.obj`, and have it ended with the command, however that ends."""
-    from badgateway.forkserver import ForkServer  # noqa: PLC0415  (asyncio: only commands with a chain pay for it)
+    from badgateway.processes.forkserver import ForkServer  # noqa: PLC0415  (asyncio: only commands with a chain pay for it)
 
     forkserver = ForkServer.launch()
     ctx.obj = forkserver

@@ -1,9 +1,9 @@
 """One hop of a chain: an HTTP gateway that says why it failed. Its public names are those of ``__all__``."""
 
-from badgateway_proxy.config import ConfigError, ConfigProblem, HopConfig, load_config
-from badgateway_proxy.durations import Duration, format_duration, parse_duration
+from badgateway_proxy.configuration.config import ConfigError, ConfigProblem, HopConfig, load_config
+from badgateway_proxy.configuration.durations import Duration, format_duration, parse_duration
 from badgateway_proxy.errors import ERROR_TABLE, ErrorInfo, ErrorType
-from badgateway_proxy.proxy_status import ProxyStatusMember, decided_by, parse_proxy_status
+from badgateway_proxy.transport.proxy_status import ProxyStatusMember, decided_by, parse_proxy_status
 
 __all__ = [
     "ERROR_TABLE",
@@ -28,6 +28,6 @@ def run_hop(config: HopConfig) -> int:
 
     Blocks, with an event loop of its own. 0: stopped as asked. 3: a port is taken.
     """
-    from badgateway_proxy import serve  # noqa: PLC0415 - aiohttp is dear; who only wants names need not load it
+    from badgateway_proxy.process import serve  # noqa: PLC0415 - aiohttp is dear; who only wants names need not load it
 
     return serve.run_hop(config)

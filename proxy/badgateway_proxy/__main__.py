@@ -11,7 +11,8 @@ from typing import Any, Final
 import click
 
 from badgateway_proxy import run_hop
-from badgateway_proxy.config import (
+from badgateway_proxy.admin.tokens import TokenError
+from badgateway_proxy.configuration.config import (
     ConfigError,
     ConfigProblem,
     HopConfig,
@@ -20,7 +21,6 @@ from badgateway_proxy.config import (
     public_view,
     read_yaml,
 )
-from badgateway_proxy.tokens import TokenError
 
 EXIT_USAGE: Final = 2
 EXIT_ENVIRONMENT: Final = 3
@@ -114,7 +114,7 @@ def main(
     in Proxy-Status (RFC 9209). It prints one JSON line on stdout when it is ready, and logs JSON on stderr.
     """
     if settings:
-        from badgateway_proxy.settings_help import settings_help  # noqa: PLC0415 - only needed here
+        from badgateway_proxy.configuration.settings_help import settings_help  # noqa: PLC0415 - only needed here
 
         click.echo(settings_help())
         return

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING
 from aiohttp import StreamReader
 from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 
-from badgateway_proxy import headers
-from badgateway_proxy.attempt import Attempt
-from badgateway_proxy.breaker import Outcome, Permit, outcome_of
-from badgateway_proxy.client_connection import ClientConnection
-from badgateway_proxy.client_faults import check_framing, origin_form, unspeakable
 from badgateway_proxy.errors import ErrorType, HopError, Phase
+from badgateway_proxy.policies.breaker import Outcome, Permit, outcome_of
+from badgateway_proxy.policies.retry import Retry
 from badgateway_proxy.records import AttemptRecord, ExchangeRecord
 from badgateway_proxy.reply import Reply
-from badgateway_proxy.request_body import NO_BODY, RequestBody, request_body
-from badgateway_proxy.retry import Retry
+from badgateway_proxy.transport import headers
+from badgateway_proxy.transport.attempt import Attempt
+from badgateway_proxy.transport.client_connection import ClientConnection
+from badgateway_proxy.transport.client_faults import check_framing, origin_form, unspeakable
+from badgateway_proxy.transport.request_body import NO_BODY, RequestBody, request_body
 
 if TYPE_CHECKING:
-    from badgateway_proxy.balancer import Endpoint
     from badgateway_proxy.hop import Hop
+    from badgateway_proxy.policies.balancer import Endpoint
 
 logger = logging.getLogger(__name__)
 

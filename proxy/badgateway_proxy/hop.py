@@ -12,21 +12,21 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from badgateway_proxy import records
-from badgateway_proxy.attempt import Deadlines
-from badgateway_proxy.balancer import RoundRobin, parse_endpoint
-from badgateway_proxy.breaker import Breaker, Event, State
-from badgateway_proxy.client_connection import ClientConnection
 from badgateway_proxy.clock import Clock
-from badgateway_proxy.config import HopConfig
+from badgateway_proxy.configuration.config import HopConfig
 from badgateway_proxy.errors import HopError
 from badgateway_proxy.exchange import Exchange
-from badgateway_proxy.pool import Pool, PoolLimits
-from badgateway_proxy.profiles import PROFILES
-from badgateway_proxy.proxy_status import member
+from badgateway_proxy.policies.balancer import RoundRobin, parse_endpoint
+from badgateway_proxy.policies.breaker import Breaker, Event, State
+from badgateway_proxy.policies.profiles import PROFILES
+from badgateway_proxy.policies.retry import RetryPolicy
 from badgateway_proxy.records import ExchangeRecord, Recorder
 from badgateway_proxy.reply import Reply
-from badgateway_proxy.retry import RetryPolicy
-from badgateway_proxy.upstream_connection import ResponseLimits
+from badgateway_proxy.transport.attempt import Deadlines
+from badgateway_proxy.transport.client_connection import ClientConnection
+from badgateway_proxy.transport.pool import Pool, PoolLimits
+from badgateway_proxy.transport.proxy_status import member
+from badgateway_proxy.transport.upstream_connection import ResponseLimits
 
 #: Stands in for the head of a request that has none: a HTTP/1.1 client that says nothing about itself.
 _NO_MESSAGE = RawRequestMessage(

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from aiohttp.http import HttpVersion10, RawRequestMessage
 
-from badgateway_proxy import error_pages, headers
-from badgateway_proxy.attempt import Attempt
-from badgateway_proxy.client_connection import ClientConnection
 from badgateway_proxy.errors import HopError, Phase
+from badgateway_proxy.pages import error_pages
 from badgateway_proxy.records import ExchangeRecord
-from badgateway_proxy.tunnel import Tunnel
-from badgateway_proxy.upstream_connection import ResponseHead, UpstreamConnection
+from badgateway_proxy.transport import headers
+from badgateway_proxy.transport.attempt import Attempt
+from badgateway_proxy.transport.client_connection import ClientConnection
+from badgateway_proxy.transport.tunnel import Tunnel
+from badgateway_proxy.transport.upstream_connection import ResponseHead, UpstreamConnection
 
 if TYPE_CHECKING:
     from badgateway_proxy.hop import Hop

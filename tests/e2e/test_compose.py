@@ -24,9 +24,9 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from badgateway.chain import HOP_DEFAULTS
+from badgateway.chain.spec import HOP_DEFAULTS
 from badgateway.commands import up
-from badgateway.ports import Ports
+from badgateway.processes.ports import Ports
 from badgateway_proxy import HopConfig, decided_by, parse_proxy_status
 from badgateway_proxy.__main__ import main as hop_command
 from badgateway_upstream.cli import main as instance_command

@@ -15,14 +15,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from badgateway.chain import ChainSpec
-from badgateway.errors import EnvironmentProblem, InvalidRequest
-from badgateway.forkserver import ForkServer
-from badgateway.lab import Lab
-from badgateway.nodes import NodeAddress
-from badgateway.ports import Ports
-from badgateway.supervisor import State
-from badgateway.traces import Trace
+from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
+from badgateway.chain.lab import Lab
+from badgateway.chain.nodes import NodeAddress
+from badgateway.chain.spec import ChainSpec
+from badgateway.chain.traces import Trace
+from badgateway.processes.forkserver import ForkServer
+from badgateway.processes.ports import Ports
+from badgateway.processes.supervisor import State
 from tests.support.processes import left_of, state_of, until
 
 CHAIN = ChainSpec.model_validate(

@@ -21,10 +21,10 @@ from pathlib import Path
 
 import pytest
 
-from badgateway.chain import ChainSpec
-from badgateway.errors import EnvironmentProblem
-from badgateway.lab import Lab
-from badgateway.orphans import marked
+from badgateway.chain.errors import EnvironmentProblem
+from badgateway.chain.lab import Lab
+from badgateway.chain.spec import ChainSpec
+from badgateway.processes.orphans import marked
 from tests.support.processes import left_of, until, wait_until
 
 MARK = "BADGATEWAY_TEST_RUN"
@@ -33,9 +33,9 @@ PROCESSES = 6  # the lab's own, its fork server, cdn, lb, app-1, app-2
 PARENT = textwrap.dedent(
     """
     import asyncio, json, sys
-    from badgateway.chain import ChainSpec
-    from badgateway.errors import EnvironmentProblem
-    from badgateway.lab import Lab
+    from badgateway.chain.spec import ChainSpec
+    from badgateway.chain.errors import EnvironmentProblem
+    from badgateway.chain.lab import Lab
 
     async def main():
         lab = await Lab.start(ChainSpec())

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from badgateway.forkserver import ForkServer
-from badgateway.lab import Lab
-from badgateway.labview import LabFactory
-from badgateway.results import ScenarioResult
-from badgateway.runner import run_scenario
-from badgateway.scenario import Scenario, load_scenario
-from badgateway.steps import FaultStep, StopStep
+from badgateway.chain.lab import Lab
+from badgateway.processes.forkserver import ForkServer
+from badgateway.running.labview import LabFactory
+from badgateway.running.results import ScenarioResult
+from badgateway.running.runner import run_scenario
+from badgateway.scenario.model import Scenario, load_scenario
+from badgateway.scenario.steps import FaultStep, StopStep
 from tests.support.processes import left_of
 
 # One event loop for the module, because a fork server belongs to one; under xdist each worker has its own.

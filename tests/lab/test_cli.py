@@ -7,9 +7,9 @@ import click
 import pytest
 
 from badgateway import cli
-from badgateway.errors import EnvironmentProblem, InvalidRequest
-from badgateway.exits import Interrupted
-from badgateway.problems import InvalidInput
+from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
+from badgateway.inputs.problems import InvalidInput
+from badgateway.session.exits import Interrupted
 
 COMMANDS = list(cli.COMMANDS)
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from badgateway import catalogue
 from badgateway.cli import COMMANDS
-from badgateway.expectation import Expectation
-from badgateway.explain import explain
-from badgateway.scenario import Scenario, load_scenario
-from badgateway.schema import scenario_schema
-from badgateway.steps import PauseStep, RequestStep
+from badgateway.scenario import catalogue
+from badgateway.scenario.expectation import Expectation
+from badgateway.scenario.model import Scenario, load_scenario
+from badgateway.scenario.schema import scenario_schema
+from badgateway.scenario.steps import PauseStep, RequestStep
+from badgateway.terminal.explain import explain
 from badgateway_proxy import ErrorType
 from badgateway_upstream import FAULTS
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from badgateway_proxy.config import merge_patch
+from badgateway_proxy.configuration.config import merge_patch
 from tests.support.answers import Answer, read_answer, read_answers
 from tests.support.peers import OK, Script, full_backlog, healthy, refused_address, reset, says
 from tests.support.processes import until

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from badgateway_proxy import __main__ as command
-from badgateway_proxy.config import HopConfig
-from badgateway_proxy.tokens import TokenError
+from badgateway_proxy.admin.tokens import TokenError
+from badgateway_proxy.configuration.config import HopConfig
 
 
 def run(*arguments: str) -> Result:

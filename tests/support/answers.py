@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from badgateway_proxy import parse_proxy_status
-from badgateway_proxy.proxy_status import ProxyStatusMember
+from badgateway_proxy.transport.proxy_status import ProxyStatusMember
 
 
 @dataclass(frozen=True)

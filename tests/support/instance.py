@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 
 from badgateway_upstream import FaultSpec, InstanceConfig
-from badgateway_upstream.activefault import ActiveFault, Exchange
+from badgateway_upstream.engine.activefault import ActiveFault, Exchange
 from badgateway_upstream.instance import Instance
 from tests.support.rawclient import RawClient, raw_client
 

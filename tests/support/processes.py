@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from badgateway.orphans import MARKER, marked
+from badgateway.processes.orphans import MARKER, marked
 
 POLL = 0.005
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from badgateway.traces import Trace, join
+from badgateway.chain.traces import Trace, join
 
 Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 """Answers one request; `bytes` is its head and what came with it."""
@@ -158,7 +158,7 @@ class FakeLab:
 
     async def exchanges(self, *, request_id: str | None = None, limit: int = 100) -> list[Trace]:
         mine = [record for record in self.records if request_id in (None, record["request_id"])]
-        return join(self.hops, mine, [], [])[-limit:]
+        return join(self.hops, mine, [], [], {})[-limit:]
 
     def _call(self, *call: Any) -> None:
         if self.refuse is not None:

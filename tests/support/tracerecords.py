@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from badgateway.traces import Trace
+from badgateway.chain.traces import Trace
 
 STARTED = 1_763_888_888.0
 

@@ -8,10 +8,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from badgateway_proxy.client_connection import GatewayServer
-from badgateway_proxy.config import HopConfig
+from badgateway_proxy.configuration.config import HopConfig
 from badgateway_proxy.hop import Hop
-from badgateway_proxy.serve import gateway_server
+from badgateway_proxy.process.serve import gateway_server
+from badgateway_proxy.transport.client_connection import GatewayServer
 from tests.support.processes import until
 from tests.support.rawclient import RawClient, raw_client
 
@@ -96,8 +96,8 @@ class RunningHop:
     async def records(self, count: int) -> list[dict[str, Any]]:
         """The records of all exchanges that there were, as soon as there are `count`; no more may be there."""
         recorder = self.hop.recorder
-        await until(lambda: len(recorder.query()) >= count, what=f"{count} records")
-        records = recorder.query()
+        await until(lambda: len(recorder.query(limit=count)) == count, what=f"{count} records")
+        records = recorder.query(limit=count + 1)
         assert len(records) == count
         return [record.as_dict() for record in records]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import badgateway_proxy.durations
+import badgateway_proxy.configuration.durations
 import badgateway_upstream.durations
 
 
 def test_both_copies_are_the_same() -> None:
-    ours, theirs = badgateway_upstream.durations.__file__, badgateway_proxy.durations.__file__
+    ours, theirs = badgateway_upstream.durations.__file__, badgateway_proxy.configuration.durations.__file__
     assert Path(ours).read_bytes() == Path(theirs).read_bytes()

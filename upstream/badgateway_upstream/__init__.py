@@ -8,8 +8,8 @@ from __future__ import annotations
 from badgateway_upstream import faults as _faults
 from badgateway_upstream.config import InstanceConfig
 from badgateway_upstream.durations import Duration
+from badgateway_upstream.engine.registry import FAULTS, FaultSpec, FaultType
 from badgateway_upstream.instance import run_instance
-from badgateway_upstream.registry import FAULTS, FaultSpec, FaultType
 
 _faults.register_all()
 

@@ -8,9 +8,9 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
+from badgateway_upstream.app.relay import backend_address
 from badgateway_upstream.durations import Duration, PositiveDuration, format_duration
-from badgateway_upstream.registry import FaultSpec
-from badgateway_upstream.relay import backend_address
+from badgateway_upstream.engine.registry import FaultSpec
 from badgateway_upstream.strict import Strict
 
 MOST_CONFIGURED: Final = 100

@@ -19,23 +19,23 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from badgateway_upstream import control
-from badgateway_upstream.access import find_token
-from badgateway_upstream.activefault import ActiveFault, Exchange
-from badgateway_upstream.book import Book, Limits, RefusedError
+from badgateway_upstream.app.relay import Relay
+from badgateway_upstream.app.shop import Shop
+from badgateway_upstream.app.store import Store
 from badgateway_upstream.clock import Clock
 from badgateway_upstream.config import InstanceConfig
-from badgateway_upstream.connection import Connection
+from badgateway_upstream.control import api as control
+from badgateway_upstream.control.access import find_token
+from badgateway_upstream.engine.activefault import ActiveFault, Exchange
+from badgateway_upstream.engine.book import Book, Limits, RefusedError
+from badgateway_upstream.engine.process import ThisProcess
+from badgateway_upstream.engine.registry import FaultSpec, Process
 from badgateway_upstream.events import EventWriter, log_to_stderr
-from badgateway_upstream.listener import Listener
 from badgateway_upstream.portowner import owner_of
-from badgateway_upstream.process import ThisProcess
-from badgateway_upstream.registry import FaultSpec, Process
-from badgateway_upstream.relay import Relay
-from badgateway_upstream.requests import Request
 from badgateway_upstream.service import App
-from badgateway_upstream.shop import Shop
-from badgateway_upstream.store import Store
+from badgateway_upstream.wire.connection import Connection
+from badgateway_upstream.wire.listener import Listener
+from badgateway_upstream.wire.requests import Request
 
 _LOG: Final = logging.getLogger("badgateway_upstream.instance")
 _REPLY_FIRST: Final = 0.02

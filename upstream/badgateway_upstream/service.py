@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
-from badgateway_upstream.activefault import Exchange
-from badgateway_upstream.answers import Answer
-from badgateway_upstream.book import Book
-from badgateway_upstream.registry import ProcessControls
-from badgateway_upstream.requests import Request
+from badgateway_upstream.app.answers import Answer
+from badgateway_upstream.engine.activefault import Exchange
+from badgateway_upstream.engine.book import Book
+from badgateway_upstream.engine.registry import ProcessControls
+from badgateway_upstream.wire.requests import Request
 
 if TYPE_CHECKING:
-    from badgateway_upstream.connection import Connection
+    from badgateway_upstream.wire.connection import Connection
 
 
 class App(Protocol):

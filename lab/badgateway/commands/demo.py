@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from badgateway.demo import run_demo
-from badgateway.demo_scenes import SCENES
-from badgateway.demo_show import PlainShow, TerminalShow
-from badgateway.forkserver import ForkServer
-from badgateway.interrupts import run_until_interrupted
-from badgateway.screen import console, is_terminal
+from badgateway.demo.scenes import SCENES
+from badgateway.demo.show import PlainShow, TerminalShow
+from badgateway.demo.stage import run_demo
+from badgateway.processes.forkserver import ForkServer
+from badgateway.session.interrupts import run_until_interrupted
+from badgateway.terminal.screen import console, is_terminal
 
 
 @click.command(

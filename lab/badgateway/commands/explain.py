@@ -6,9 +6,9 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from badgateway import catalogue
-from badgateway.explain import CODES, Section, explain, plain
-from badgateway.screen import console, is_terminal
+from badgateway.scenario import catalogue
+from badgateway.terminal.explain import CODES, Section, explain, plain
+from badgateway.terminal.screen import console, is_terminal
 from badgateway_proxy import ERROR_TABLE
 
 

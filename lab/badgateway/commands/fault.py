@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
-from badgateway.client import connect
-from badgateway.errors import InvalidRequest
-from badgateway.problems import InvalidInput, did_you_mean
-from badgateway.screen import counted
-from badgateway.yamltext import parse_yaml
+from badgateway.chain.errors import InvalidRequest
+from badgateway.control.client import connect
+from badgateway.inputs.problems import InvalidInput, did_you_mean
+from badgateway.inputs.yamltext import parse_yaml
+from badgateway.terminal.screen import counted
 from badgateway_upstream import FAULTS
 
 _C = TypeVar("_C", bound=Callable[..., Any])

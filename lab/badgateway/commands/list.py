@@ -9,9 +9,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from badgateway import catalogue
-from badgateway.catalogue import ScenarioEntry
-from badgateway.screen import console, is_terminal
+from badgateway.scenario import catalogue
+from badgateway.scenario.catalogue import ScenarioEntry
+from badgateway.terminal.screen import console, is_terminal
 
 
 @click.command(

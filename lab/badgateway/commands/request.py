@@ -11,18 +11,18 @@ import click
 from rich.padding import Padding
 from rich.text import Text
 
-from badgateway import picture, waterfall
-from badgateway.answer import Answer
-from badgateway.client import connect
+from badgateway.chain.errors import InvalidRequest
+from badgateway.chain.traces import Trace
 from badgateway.commands.fault import control_options
-from badgateway.errors import InvalidRequest
-from badgateway.exits import HELD
-from badgateway.probe import send
-from badgateway.problems import did_you_mean
-from badgateway.reasons import why
-from badgateway.screen import console, is_terminal
-from badgateway.sending import NOTHING, Sent, names_of
-from badgateway.traces import Trace
+from badgateway.control.client import connect
+from badgateway.inputs.problems import did_you_mean
+from badgateway.running.answer import Answer
+from badgateway.running.probe import send
+from badgateway.session.exits import HELD
+from badgateway.terminal import picture, waterfall
+from badgateway.terminal.reasons import why
+from badgateway.terminal.screen import console, is_terminal
+from badgateway.terminal.sending import NOTHING, Sent, names_of
 
 TOLD = ("proxy-status", "retry-after", "via", "content-type", "content-length", "x-request-id")
 """The response headers worth a line."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from badgateway.client import connect
 from badgateway.commands.fault import control_options
+from badgateway.control.client import connect
 
 
 @click.command(

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import click
 
-from badgateway import catalogue
-from badgateway.errors import EnvironmentProblem
-from badgateway.forkserver import ForkServer
-from badgateway.interrupts import run_until_interrupted
-from badgateway.lab import Lab
-from badgateway.reports import json_report, junit_report
-from badgateway.results import ScenarioResult, exit_code
-from badgateway.run_show import PlainRun, RunShow, TerminalRun, summary
-from badgateway.runner import RunEvent, exception_of, run_many
-from badgateway.scenario import Scenario, load_scenarios
-from badgateway.screen import console, is_terminal
+from badgateway.chain.errors import EnvironmentProblem
+from badgateway.chain.lab import Lab
+from badgateway.processes.forkserver import ForkServer
+from badgateway.running.reports import json_report, junit_report
+from badgateway.running.results import ScenarioResult, exit_code
+from badgateway.running.runner import RunEvent, exception_of, run_many
+from badgateway.scenario import catalogue
+from badgateway.scenario.model import Scenario, load_scenarios
+from badgateway.session.interrupts import run_until_interrupted
+from badgateway.terminal.run_show import PlainRun, RunShow, TerminalRun, summary
+from badgateway.terminal.screen import console, is_terminal
 
 STDOUT = "-"
 

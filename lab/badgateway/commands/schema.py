@@ -6,7 +6,7 @@ import json
 
 import click
 
-from badgateway.schema import scenario_schema
+from badgateway.scenario.schema import scenario_schema
 
 
 @click.command(

@@ -8,10 +8,10 @@ from typing import Final
 
 import click
 
-from badgateway import catalogue
-from badgateway.errors import InvalidRequest
-from badgateway.scenario import load_scenario
-from badgateway.yamltext import read_yaml
+from badgateway.chain.errors import InvalidRequest
+from badgateway.inputs.yamltext import read_yaml
+from badgateway.scenario import catalogue
+from badgateway.scenario.model import load_scenario
 
 WIDTH: Final = 100
 """Columns of a paragraph."""

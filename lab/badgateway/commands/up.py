@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 
 import click
 
-from badgateway import statefile
-from badgateway.attaching import node_of
-from badgateway.chain import MAX_INSTANCES
-from badgateway.chainfile import load_chain
-from badgateway.client import TOKEN_VARIABLE
-from badgateway.errors import EnvironmentProblem, InvalidRequest
-from badgateway.forkserver import ForkServer
-from badgateway.interrupts import run_until_interrupted
-from badgateway.ports import Ports
-from badgateway.staying import Listening, stay
+from badgateway.chain.attaching import node_of
+from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
+from badgateway.chain.spec import MAX_INSTANCES
+from badgateway.control import statefile
+from badgateway.control.client import TOKEN_VARIABLE
+from badgateway.inputs.chainfile import load_chain
+from badgateway.processes.forkserver import ForkServer
+from badgateway.processes.ports import Ports
+from badgateway.session.interrupts import run_until_interrupted
+from badgateway.session.staying import Listening, stay
 
 PORT = click.IntRange(0, 65535)
 

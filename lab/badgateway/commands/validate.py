@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from badgateway import catalogue
-from badgateway.scenario import load_scenarios
+from badgateway.scenario import catalogue
+from badgateway.scenario.model import load_scenarios
 
 
 @click.command(

@@ -9,8 +9,8 @@ import pytest
 
 from badgateway_upstream import FAULTS, FaultSpec
 from badgateway_upstream import faults as fault_files
-from badgateway_upstream.registry import Script
-from badgateway_upstream.steps import parse_steps
+from badgateway_upstream.engine.registry import Script
+from badgateway_upstream.wire.steps import parse_steps
 from tests.support.proofs import proven
 
 NAMES = frozenset(

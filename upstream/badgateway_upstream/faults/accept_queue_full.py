@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from badgateway_upstream.registry import FaultSpec, FaultType, Process, ProcessControls, register
+from badgateway_upstream.engine.registry import FaultSpec, FaultType, Process, ProcessControls, register
 
 
 class AcceptQueueFull(FaultSpec):

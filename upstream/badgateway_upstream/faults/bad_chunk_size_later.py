@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from badgateway_upstream.durations import PositiveDuration, format_duration
-from badgateway_upstream.payloads import EscapedText
-from badgateway_upstream.registry import FaultSpec, FaultType, Script, register
+from badgateway_upstream.engine.registry import FaultSpec, FaultType, Script, register
+from badgateway_upstream.wire.payloads import EscapedText
 
 
 class BadChunkSizeLater(FaultSpec):

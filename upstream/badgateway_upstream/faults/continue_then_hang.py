@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from badgateway_upstream.registry import FaultSpec, FaultType, Script, register
+from badgateway_upstream.engine.registry import FaultSpec, FaultType, Script, register
 
 
 class ContinueThenHang(FaultSpec):

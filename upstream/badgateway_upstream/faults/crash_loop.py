@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from badgateway_upstream.durations import PositiveDuration, format_duration
-from badgateway_upstream.registry import FaultSpec, FaultType, Process, register
+from badgateway_upstream.engine.registry import FaultSpec, FaultType, Process, register
 
 
 class CrashLoop(FaultSpec):

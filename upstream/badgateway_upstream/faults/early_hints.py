@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from badgateway_upstream.payloads import EscapedText
-from badgateway_upstream.registry import FaultSpec, FaultType, Script, register
+from badgateway_upstream.engine.registry import FaultSpec, FaultType, Script, register
+from badgateway_upstream.wire.payloads import EscapedText
 
 
 class EarlyHints(FaultSpec):

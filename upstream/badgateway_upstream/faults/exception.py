@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from badgateway_upstream.registry import Break, FaultSpec, FaultType, register
+from badgateway_upstream.engine.registry import Break, FaultSpec, FaultType, register
 
 
 class BugError(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from badgateway_upstream.registry import FaultSpec, FaultType, Script, register
+from badgateway_upstream.engine.registry import FaultSpec, FaultType, Script, register
 
 # RFC 9113 section 4.1: length (3 bytes), type, flags, stream (4 bytes); then the payload.
 _SETTINGS = r"\x00\x00\x00\x04\x00\x00\x00\x00\x00"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from badgateway_upstream.durations import Duration
-from badgateway_upstream.registry import FaultSpec, FaultType, Occurrence, Shape, register
-from badgateway_upstream.sinks import Shaper, Sink
+from badgateway_upstream.engine.registry import FaultSpec, FaultType, Occurrence, Shape, register
+from badgateway_upstream.wire.sinks import Shaper, Sink
 
 
 class Latency(FaultSpec):

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from badgateway_upstream.registry import FaultSpec, FaultType, Occurrence, Shape, register
-from badgateway_upstream.sinks import Shaper, Sink, StreamEndedError
+from badgateway_upstream.engine.registry import FaultSpec, FaultType, Occurrence, Shape, register
+from badgateway_upstream.wire.sinks import Shaper, Sink, StreamEndedError
 
 
 class LimitData(FaultSpec):

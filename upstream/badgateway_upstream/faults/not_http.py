@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from badgateway_upstream.payloads import EscapedText
-from badgateway_upstream.registry import FaultSpec, FaultType, Script, register
+from badgateway_upstream.engine.registry import FaultSpec, FaultType, Script, register
+from badgateway_upstream.wire.payloads import EscapedText
 
 
 class NotHttp(FaultSpec):

@@ -7,8 +7,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from badgateway_upstream.durations import Duration
-from badgateway_upstream.registry import FaultSpec, FaultType, Occurrence, Shape, register
-from badgateway_upstream.sinks import Shaper, Sink
+from badgateway_upstream.engine.registry import FaultSpec, FaultType, Occurrence, Shape, register
+from badgateway_upstream.wire.sinks import Shaper, Sink
 
 
 class Slicer(FaultSpec):

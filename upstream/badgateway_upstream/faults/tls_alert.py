@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from badgateway_upstream.registry import FaultSpec, FaultType, Script, register
+from badgateway_upstream.engine.registry import FaultSpec, FaultType, Script, register
 
 
 class TlsAlert(FaultSpec):

@@ -1,0 +1,83 @@
+"""Finding out where hops and instances that run already listen, from nothing but their admin APIs.
+
+A node in a container listens on 0.0.0.0, so the host is that of its admin URL and the port is what it says itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
+from badgateway.chain.nodes import NodeAddress
+from badgateway.processes.together import together
+
+TIERS: Final = ("cdn", "lb")
+DEADLINE: Final = 5.0
+"""Seconds for a node to answer."""
+
+
+def node_of(word: str) -> NodeAddress:
+    """`lb=http://lb:9500` as an address; the tier follows from the name.
+
+    `url` stays empty unless it is written behind a comma: `lb=http://lb:9500,http://lb:8081`.
+
+    Raises:
+        InvalidRequest: it is not written so.
+    """
+    name, equals, addresses = word.partition("=")
+    admin, _, url = (address.rstrip("/") for address in addresses.partition(","))
+    if not equals or not all(_is_http(address) for address in (admin, url or admin)):
+        raise InvalidRequest(f"--attach is written NAME=http://HOST:PORT (its admin API), not {word!r}")
+    if name not in TIERS and not name.startswith("app-"):
+        raise InvalidRequest(f"--attach: the names of a chain are cdn, lb and app-1, app-2, …, not {name!r}")
+    return NodeAddress(name, name if name in TIERS else "app", url, admin)
+
+
+def _is_http(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and bool(parts.hostname)
+
+
+async def located(nodes: Sequence[NodeAddress], token: str) -> list[NodeAddress]:
+    """The same nodes, each with the URL of its traffic port.
+
+    Raises:
+        EnvironmentProblem: a node does not answer, refuses the token, or does not say on which port it listens.
+    """
+    timeout = aiohttp.ClientTimeout(total=DEADLINE)
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
+        return await together([_located(node, session) for node in nodes])
+
+
+async def _located(node: NodeAddress, session: aiohttp.ClientSession) -> NodeAddress:
+    told = await _ask(node, session, "/state" if node.tier == "app" else "/config")
+    listen = told.get("listen")
+    port = listen.get("port") if isinstance(listen, dict) else str(listen).rpartition(":")[2]
+    if node.url:
+        return node
+    if not int(port or 0):
+        raise EnvironmentProblem(
+            f"{node.name} chose its port itself, so say it: --attach {node.name}={node.admin},http://HOST:PORT"
+        )
+    host = urlsplit(node.admin).hostname or ""
+    return replace(node, url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+
+async def _ask(node: NodeAddress, session: aiohttp.ClientSession, path: str) -> dict[str, Any]:
+    try:
+        async with session.get(node.admin + path) as response:
+            if response.status in {401, 403}:
+                raise EnvironmentProblem(f"{node.name} at {node.admin} refuses us ({response.status}); another token?")
+            told = await response.json()
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        words = str(error) or type(error).__name__
+        raise EnvironmentProblem(f"{node.name}: no admin API of badgateway answers at {node.admin} ({words})") from None
+    if not isinstance(told, dict) or "listen" not in told:
+        raise EnvironmentProblem(f"{node.name}: what answers at {node.admin} is not what its name says")
+    return told

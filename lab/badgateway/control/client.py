@@ -1,0 +1,125 @@
+"""The control API as the command line uses it: a small blocking client, so that `fault set` need not load asyncio."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
+from badgateway.control import statefile
+
+TOKEN_VARIABLE = "BADGATEWAY_TOKEN"  # noqa: S105  (the variable's name, no secret)
+TIMEOUT = 30.0
+"""Seconds. `restart` waits until the process is ready again, which `boot_slowly` can make long."""
+
+
+@dataclass(frozen=True)
+class ControlClient:
+    """Speaks to the control API at `url` (`http://127.0.0.1:8500`) with `token`."""
+
+    url: str
+    token: str
+
+    def call(self, method: str, path: str, body: object = None, *, query: Mapping[str, object] | None = None) -> Any:
+        """Send one request to `/api/<path>` and return the decoded JSON of its answer (None if it has no body).
+
+        Raises:
+            InvalidRequest: the API refused what was asked (4xx); its message says why.
+            EnvironmentProblem: nobody answers there, or what answers is no badgateway.
+        """
+        parts = urlsplit(self.url)
+        if parts.scheme != "http" or not parts.hostname:
+            raise InvalidRequest(f"the control URL {self.url!r} is not of the form http://127.0.0.1:8500")
+        target = f"{parts.path.rstrip('/')}/api/{path}" + (f"?{urlencode(query)}" if query else "")
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT)
+        try:
+            connection.request(method, target, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            words = str(error) or type(error).__name__
+            raise EnvironmentProblem(
+                f"no answer from the control API at {self.url} ({words}); is `badgateway up` running there?"
+            ) from error
+        finally:
+            connection.close()
+        return _decoded(self.url, answer.status, content)
+
+    def chain(self) -> dict[str, Any]:
+        """`GET /api/chain`: the URL of the chain and its nodes."""
+        answer: dict[str, Any] = self.call("GET", "chain")
+        return answer
+
+    def faults(self) -> list[dict[str, Any]]:
+        """`GET /api/faults`: the faults that are set, with how often each fired."""
+        answer: list[dict[str, Any]] = self.call("GET", "faults")
+        return answer
+
+    def set_fault(self, target: str, spec: Mapping[str, object]) -> dict[str, Any]:
+        """`POST /api/faults`: set one fault; returns it with its id."""
+        answer: dict[str, Any] = self.call("POST", "faults", {"target": target, **spec})
+        return answer
+
+    def clear_fault(self, fault: str) -> None:
+        """`DELETE /api/faults/{id}`."""
+        self.call("DELETE", f"faults/{quote(fault, safe='')}")
+
+    def clear_faults(self) -> int:
+        """`DELETE /api/faults`; returns how many there were."""
+        return int(self.call("DELETE", "faults")["cleared"])
+
+    def restart(self, target: str) -> None:
+        """`POST /api/processes/{name}/restart`: returns when the process is ready."""
+        self.call("POST", f"processes/{quote(target, safe='')}/restart")
+
+    def reset(self) -> None:
+        """`POST /api/reset`: everything as it was started."""
+        self.call("POST", "reset")
+
+    def exchanges(self, request_id: str) -> list[dict[str, Any]]:
+        """`GET /api/exchanges?request_id=`: the joined traces of that request."""
+        answer: list[dict[str, Any]] = self.call("GET", "exchanges", query={"request_id": request_id})
+        return answer
+
+
+def _decoded(url: str, status: int, content: bytes) -> Any:
+    try:
+        decoded = json.loads(content) if content else None
+    except ValueError:
+        raise EnvironmentProblem(f"what answers at {url} is no badgateway control API (status {status})") from None
+    if status < 400:
+        return decoded
+    message = decoded.get("error") if isinstance(decoded, dict) else None
+    words = str(message or f"the control API answered {status}")
+    if status == 401:
+        raise EnvironmentProblem(f"{words} (the token of the running chain is what `badgateway up` printed)")
+    raise InvalidRequest(words) if status < 500 else EnvironmentProblem(words)
+
+
+def connect(control: str | None = None, token: str | None = None) -> ControlClient:
+    """The client for the chain that runs: by `control` and `token`, else by the state file of `badgateway up`.
+
+    Raises:
+        EnvironmentProblem: no chain runs, or the state file is stale, or there is a URL but no token for it.
+    """
+    state = statefile.read()
+    if control is not None:
+        same = state is not None and state.control.rstrip("/") == control.rstrip("/")
+        token = token or (state.token if state is not None and same else os.environ.get(TOKEN_VARIABLE))
+        if not token:
+            raise EnvironmentProblem(f"no token for {control}: give --token, or set {TOKEN_VARIABLE}")
+        return ControlClient(control, token)
+    if state is None:
+        raise EnvironmentProblem("no chain is running; start one with `badgateway up` (in another terminal)")
+    if not state.is_alive():
+        raise EnvironmentProblem(
+            f"the chain of pid {state.pid} is gone (it left a stale {statefile.path()}); "
+            "start one with `badgateway up`, which replaces it"
+        )
+    return ControlClient(state.control, token or state.token)

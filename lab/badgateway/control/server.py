@@ -1,0 +1,239 @@
+"""The control API: the running lab over HTTP, JSON under `/api`, for the command line, the console and tests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection
+from typing import Any
+
+from aiohttp import web
+
+from badgateway.chain.lab import Lab
+from badgateway.control.guard import MAX_BODY, ApiError, admission, errors_as_json
+from badgateway.inputs.problems import did_you_mean
+from badgateway.processes.ports import Reservations
+from badgateway_proxy import format_duration, parse_duration
+
+HEARTBEAT = 15.0
+"""Seconds of silence after which the event stream sends a comment: proxies and clients then know that it lives."""
+FAREWELL = 0.2
+"""Seconds that open requests get when the server closes; an event stream would stay for ever."""
+MAX_EXCHANGES = 1000
+
+BREAKER_ACTIONS = ("force_open", "force_closed", "reset", "disable")
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>badgateway</title>
+<body style="font: 16px/1.5 system-ui; max-width: 42rem; margin: 3rem auto; padding: 0 1rem">
+<h1>badgateway</h1>
+<p>This is the control API of a running chain CDN → LB → app. It is spoken by <code>badgateway fault</code> and
+<code>badgateway request</code>; a console for the browser comes with a later version.</p>
+<p><code>GET /api</code> lists what there is. Everything under <code>/api</code> needs
+<code>Authorization: Bearer &lt;token&gt;</code>; the token was printed by <code>badgateway up</code>.</p>
+</body></html>
+"""
+
+Body = dict[str, Any]
+
+
+class ControlServer:
+    """Serves one lab. `start()` binds, `close()` ends every request, event streams too."""
+
+    def __init__(
+        self, lab: Lab, *, token: str, host: str = "127.0.0.1", port: int = 8500, allowed_hosts: Collection[str] = ()
+    ) -> None:
+        """`port` 0 takes any free one. `allowed_hosts`: names besides IP literals and localhost (`*`: any)."""
+        self._host, self._port = host, port
+        api = _Api(lab)
+        self._api = api
+        app = web.Application(
+            middlewares=[errors_as_json(), admission(token, allowed_hosts, open_paths={"/", "/healthz"})],
+            client_max_size=MAX_BODY,
+        )
+        app.add_routes(api.routes())
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=FAREWELL)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as a client on this machine reaches it."""
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._host, self._host)  # noqa: S104  (not a bind)
+        return f"http://{shown}:{self._port}"
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            EnvironmentProblem: the port is in use; the message says whose it is.
+        """
+        held = Reservations(self._host)
+        try:
+            self._port = held.take(self._port, option="--control-port")
+            await self._runner.setup()
+            await web.TCPSite(self._runner, self._host, self._port, reuse_address=True).start()
+        finally:
+            held.close()
+
+    async def close(self) -> None:
+        """Stop listening and end what is open. May be called twice."""
+        self._api.closing.set()
+        await self._runner.cleanup()
+
+
+class _Api:
+    """The handlers. Each says in its first line what it answers."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self.closing = asyncio.Event()
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/", self.page),
+            web.get("/healthz", self.healthz),
+            web.get("/api", self.index),
+            web.get("/api/chain", self.chain),
+            web.get("/api/faults", self.faults),
+            web.post("/api/faults", self.set_fault),
+            web.delete("/api/faults", self.clear_faults),
+            web.delete("/api/faults/{id}", self.clear_fault),
+            web.patch("/api/hops/{name}", self.patch_hop),
+            web.post("/api/hops/{name}/breaker", self.breaker),
+            web.post("/api/processes/{name}/restart", self.restart),
+            web.post("/api/processes/{name}/stop", self.stop),
+            web.post("/api/clock", self.clock),
+            web.post("/api/reset", self.reset),
+            web.get("/api/exchanges", self.exchanges),
+            web.get("/api/events", self.events),
+        ]
+
+    async def page(self, _request: web.Request) -> web.Response:
+        """A page that says what this is."""
+        return web.Response(text=PAGE, content_type="text/html", charset="utf-8")
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """That this process is up."""
+        return web.json_response({"status": "ok"})
+
+    async def index(self, _request: web.Request) -> web.Response:
+        """Every endpoint, and what it answers."""
+        listed = {
+            f"{route.method} {route.path}": (route.handler.__doc__ or "").partition("\n")[0]
+            for route in self.routes()
+            if route.path.startswith("/api")
+        }
+        return web.json_response(listed)
+
+    async def chain(self, _request: web.Request) -> web.Response:
+        """The chain: its URL, and each hop and instance with address, pid and state."""
+        return web.json_response(await self._lab.describe())
+
+    async def faults(self, _request: web.Request) -> web.Response:
+        """The faults that are set, and how often each has fired."""
+        return web.json_response([fault.to_json() for fault in await self._lab.faults()])
+
+    async def set_fault(self, request: web.Request) -> web.Response:
+        """Set a fault: {"target": "app", "kind": "hang", "for": "10s", "when": {"path": "/orders"}}; 201."""
+        body = await _json_object(request)
+        target = body.pop("target", None)
+        if not isinstance(target, str):
+            raise ApiError(400, f'"target" is missing: one of {", ".join(self._targets())}')
+        fault = await self._lab.set_fault(target, body)
+        return web.json_response(fault.to_json(), status=201)
+
+    async def clear_faults(self, _request: web.Request) -> web.Response:
+        """Clear every fault; says how many there were."""
+        count = len(await self._lab.faults())
+        await self._lab.clear_faults()
+        return web.json_response({"cleared": count})
+
+    async def clear_fault(self, request: web.Request) -> web.Response:
+        """Clear one fault."""
+        fault = request.match_info["id"]
+        known = [state.id for state in await self._lab.faults()]
+        _require(fault, known, "fault is set with the id")
+        await self._lab.clear_fault(fault)
+        return web.json_response({"cleared": 1})
+
+    async def patch_hop(self, request: web.Request) -> web.Response:
+        """Change a hop's configuration while it runs, by JSON merge patch (RFC 7396); answers the whole of it."""
+        name = _require(request.match_info["name"], self._lab.hops, "hop is called")
+        return web.json_response(await self._lab.patch(name, await _json_object(request)))
+
+    async def breaker(self, request: web.Request) -> web.Response:
+        """Act on a hop's circuit breaker: {"action": "force_open" | "force_closed" | "reset" | "disable"}."""
+        name = _require(request.match_info["name"], self._lab.hops, "hop is called")
+        action = str((await _json_object(request)).get("action"))
+        if action not in BREAKER_ACTIONS:
+            raise ApiError(400, f'"action" {action!r} is none of {", ".join(BREAKER_ACTIONS)}')
+        return web.json_response(await self._lab.breaker(name, action))
+
+    async def restart(self, request: web.Request) -> web.Response:
+        """Restart a process on the same ports and wait until it is ready; one that was killed is started."""
+        await self._lab.restart(_require(request.match_info["name"], self._targets(), "process is called"))
+        return web.json_response(await self._lab.describe())
+
+    async def stop(self, request: web.Request) -> web.Response:
+        """Stop a process gracefully, as a deployment does."""
+        await self._lab.stop(_require(request.match_info["name"], self._targets(), "process is called"))
+        return web.json_response(await self._lab.describe())
+
+    async def clock(self, request: web.Request) -> web.Response:
+        """Advance the clock of every process: {"advance": "30s"}. Sockets keep real time."""
+        try:
+            seconds = parse_duration((await _json_object(request)).get("advance"))
+        except ValueError as error:
+            raise ApiError(400, f'"advance": {error}') from None
+        await self._lab.advance(seconds)
+        return web.json_response({"advanced": format_duration(seconds)})
+
+    async def reset(self, _request: web.Request) -> web.Response:
+        """Back to the start: no faults, configuration as started, breakers and records empty, dead processes up."""
+        await self._lab.reset()
+        return web.json_response(await self._lab.describe())
+
+    async def exchanges(self, request: web.Request) -> web.Response:
+        """The latest requests, each with what every hop saw; ?request_id= one of them, ?limit= how many (100)."""
+        limit = request.query.get("limit", "100")
+        if not limit.isdecimal() or not 1 <= int(limit) <= MAX_EXCHANGES:
+            raise ApiError(400, f"limit is a number from 1 to {MAX_EXCHANGES}, not {limit[:40]!r}")
+        traces = await self._lab.exchanges(request_id=request.query.get("request_id"), limit=int(limit))
+        return web.json_response([trace.to_json() for trace in traces])
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """What happens, as it happens (server-sent events): exchange, breaker, firing, process, fault."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await response.prepare(request)
+        await response.write(b": connected\n\n")
+        events = self._lab.events()
+        while not self.closing.is_set():
+            try:
+                async with asyncio.timeout(HEARTBEAT):
+                    event = await anext(events)
+            except TimeoutError:
+                await response.write(b": heartbeat\n\n")
+            except StopAsyncIteration:
+                break
+            else:
+                await response.write(f"event: {event.kind}\ndata: {json.dumps(event.to_json())}\n\n".encode())
+        return response
+
+    def _targets(self) -> list[str]:
+        return [*self._lab.hops, "app", *self._lab.instances]
+
+
+def _require(word: str, known: Collection[str], what: str) -> str:
+    if word in known:
+        return word
+    hint = did_you_mean(word, known)
+    raise ApiError(404, f"no {what} {word!r}" + (f"; {hint}" if hint else ""))
+
+
+async def _json_object(request: web.Request) -> Body:
+    try:
+        body = json.loads(await request.text() or "{}")
+    except (ValueError, LookupError) as error:
+        raise ApiError(400, f"the body is no JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise ApiError(400, "the body has to be a JSON object")
+    return body

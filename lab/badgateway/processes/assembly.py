@@ -1,0 +1,113 @@
+"""From a chain's description to its processes: addresses, configurations, and who sends to whom."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import aiohttp
+from pydantic import BaseModel, ValidationError
+
+from badgateway.chain.errors import InvalidRequest
+from badgateway.chain.nodes import HopAdmin, InstanceAdmin, Node
+from badgateway.chain.spec import ChainSpec
+from badgateway.inputs.problems import path_text
+from badgateway.inputs.validation import findings
+from badgateway.processes.forkserver import HOP, INSTANCE, ForkServer
+from badgateway.processes.ports import Ports, Reservations
+from badgateway.processes.rundir import RunDir
+from badgateway.processes.supervisor import OnChange, OnLine, Process
+
+APP_TIER = "app"
+
+
+class Assembly:
+    """Everything that a lab's processes need and that has to be given back: addresses, directory, HTTP session."""
+
+    def __init__(self, chain: ChainSpec, ports: Ports | None, forkserver: ForkServer) -> None:
+        self.rundir = RunDir()
+        forkserver.keep(self.rundir.path)
+        self.token = secrets.token_urlsafe(24)
+        self._chain, self._ports, self._forkserver = chain, ports, forkserver
+        self._reserved = Reservations(ports.host if ports else "127.0.0.1")
+        self._addresses: dict[str, tuple[int, int]] = {}
+
+    def build(self, session: aiohttp.ClientSession, on_change: OnChange, on_line: OnLine) -> list[Node]:
+        """Reserve every address and describe every process, outermost first. Starts nothing.
+
+        Raises:
+            EnvironmentProblem: a fixed port is taken.
+            InvalidRequest: the chain's settings do not fit together.
+        """
+        self._make_database()
+        names = [*self._chain.hops, *self._chain.instances]
+        for index, name in enumerate(names):
+            port, option = self._wanted(name, index - len(self._chain.hops))
+            self._addresses[name] = (self._reserved.take(port, option=option), self._reserved.take())
+        nodes = []
+        for name in names:
+            is_hop = name in self._chain.hops
+            admin: type[HopAdmin | InstanceAdmin] = HopAdmin if is_hop else InstanceAdmin
+            process = Process(
+                name,
+                HOP if is_hop else INSTANCE,
+                self._config(name, is_hop=is_hop),
+                forkserver=self._forkserver,
+                rundir=self.rundir,
+                on_change=on_change,
+                on_line=on_line,
+            )
+            listen, control = (f"http://{self._reserved.host}:{port}" for port in self._addresses[name])
+            client = admin(name, control, self.token, session)
+            nodes.append(Node(name, name if is_hop else APP_TIER, listen, client, process))
+        return nodes
+
+    def close(self) -> None:
+        """Give back the addresses and delete the directory. May be called twice."""
+        self._reserved.close()
+        if self.rundir.remove():  # else a process that was killed just now still wrote there
+            self._forkserver.release(self.rundir.path)
+
+    def _make_database(self) -> None:
+        # Instances that start at once would race for switching the shared file to WAL, and SQLite does not
+        # wait for that lock whatever the timeout: "database is locked". Done once here, it is nothing that
+        # they have to do.
+        with closing(sqlite3.connect(self.rundir.database)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+
+    def _wanted(self, name: str, instance: int) -> tuple[int, str]:
+        if self._ports is None:
+            return 0, ""
+        if instance >= 0:
+            # 0 is "any free one" for every instance, not ports 0, 1, 2, …
+            return self._ports.app and self._ports.app + instance, "--app-port"
+        return int(getattr(self._ports, name)), f"--{name}-port"
+
+    def _config(self, name: str, *, is_hop: bool) -> Mapping[str, Any]:
+        listen, admin = self._addresses[name]
+        host = self._reserved.host
+        wiring: dict[str, Any] = {
+            "listen": {"host": host, "port": listen},
+            "admin": {"host": host, "port": admin, "token": self.token},
+            "exit_with_stdin": True,
+        }
+        try:
+            config: BaseModel
+            if is_hop:
+                ports = [self._addresses[after][0] for after in self._after(name)]
+                wiring["upstreams"] = [f"http://{host}:{port}" for port in ports]
+                config = self._chain.hop_config(name, wiring)
+            else:
+                wiring["database"] = str(self.rundir.database)
+                config = self._chain.instance_config(name, wiring)
+        except ValidationError as error:
+            lines = [f"{path_text((name, *found.where))}: {found.what}" for found in findings(error, {})]
+            raise InvalidRequest("\n".join(lines)) from None
+        return config.model_dump(mode="json")
+
+    def _after(self, hop: str) -> tuple[str, ...]:
+        later = self._chain.hops[self._chain.hops.index(hop) + 1 :]
+        return later[:1] or self._chain.instances

@@ -1,0 +1,180 @@
+"""A client that sends one request and sees it all: interim responses, truncation, FIN or RST, bytes that are no HTTP.
+
+It never sends anything twice, follows no redirect, undoes no content coding, and adds only Host, X-Request-ID and
+Content-Length.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Literal
+from urllib.parse import urlsplit
+
+from badgateway.running.answer import Answer, Header
+from badgateway.running.reading import Reading
+
+BODY_CAP = 256 * 1024
+"""Bytes of a body that are kept by default."""
+
+
+async def send(
+    url: str,
+    method: str = "GET",
+    path: str = "/",
+    headers: Mapping[str, str] | Iterable[Header] = (),
+    body: bytes | None = None,
+    timeout: float = 30.0,
+    *,
+    body_cap: int = BODY_CAP,
+) -> Answer:
+    """Send one request over a connection of its own to `url` (scheme, host and port) and return what came of it.
+
+    `timeout` is for all of it, in seconds. Network trouble is in the answer's `failure`, never raised.
+    Raises ValueError for a request that cannot be written (a line break in a header, no http URL).
+    """
+    client = Client(url, body_cap=body_cap)
+    try:
+        return await client.send(method, path, headers, body, timeout)
+    finally:
+        client.close()
+
+
+class Client:
+    """Sends requests to one address, over connections that it keeps and reuses; never sends a request twice."""
+
+    def __init__(self, url: str, *, body_cap: int = BODY_CAP) -> None:
+        """`url` says scheme (http), host and port. Raises ValueError if it does not."""
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname:
+            raise ValueError(f"{url!r} is no http:// URL")
+        self.host, self.port = parts.hostname, parts.port or 80
+        self.authority = parts.netloc
+        self.body_cap = body_cap
+        self._idle: list[_Connection] = []
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | Iterable[Header] = (),
+        body: bytes | None = None,
+        timeout: float = 30.0,
+    ) -> Answer:
+        """As the function `send`, over a kept connection if there is one."""
+        request_id, head = self._head(method, path, headers, body)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        reading = Reading(request_id, method, self.body_cap, started)
+        deadline = started + timeout
+        connection = self._reusable()
+        try:
+            async with asyncio.timeout_at(deadline):
+                if connection is None:
+                    _, connection = await loop.create_connection(_Connection, self.host, self.port)
+                await connection.exchange(reading, head + (body or b""))
+        except TimeoutError:
+            reading.fail("timed_out", f"no answer within {timeout:g} s")
+        except ConnectionResetError:
+            reading.fail("reset", "reset while connecting")
+        except OSError as error:
+            reading.fail("refused", error.strerror or str(error))
+        finally:
+            if connection is not None:
+                self._put_back(connection, reading)
+        return reading.answer(loop.time())
+
+    def _head(
+        self, method: str, path: str, headers: Mapping[str, str] | Iterable[Header], body: bytes | None
+    ) -> tuple[str, bytes]:
+        given = list(headers.items() if isinstance(headers, Mapping) else headers)
+        names = {name.lower() for name, _ in given}
+        if "host" not in names:
+            given.insert(0, ("Host", self.authority))
+        if body is not None and not names & {"content-length", "transfer-encoding"}:
+            given.append(("Content-Length", str(len(body))))
+        request_id = next((value for name, value in given if name.lower() == "x-request-id"), "")
+        if not request_id:
+            request_id = uuid.uuid4().hex
+            given.append(("X-Request-ID", request_id))
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given)]
+        if any("\r" in line or "\n" in line for line in lines):
+            raise ValueError("a request line or header cannot hold a line break")
+        return request_id, "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+
+    def _reusable(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.open:
+                return connection
+        return None
+
+    def _put_back(self, connection: _Connection, reading: Reading) -> None:
+        if reading.reusable and connection.open:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+
+class _Connection(asyncio.Protocol):
+    """One TCP connection; at most one exchange at a time."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self._reading: Reading | None = None
+        self._finished: asyncio.Future[None] | None = None
+        self.open = False
+
+    async def exchange(self, reading: Reading, request: bytes) -> None:
+        """Send a request and wait until its exchange is done."""
+        self._reading = reading
+        self._finished = asyncio.get_running_loop().create_future()
+        if self.transport is None or not self.open:
+            reading.lost("FIN")
+            return
+        self.transport.write(request)
+        try:
+            await self._finished
+        finally:
+            self._reading = None
+
+    def close(self) -> None:
+        """Close at once; what is still unsent is dropped."""
+        self.open = False
+        if self.transport is not None:
+            self.transport.abort() if self._reading else self.transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport, self.open = transport, True
+
+    def data_received(self, data: bytes) -> None:
+        if self._reading is None:
+            self.close()  # bytes that nobody asked for
+            return
+        self._reading.feed(data)
+        self._settle()
+
+    def eof_received(self) -> None:
+        self._ended("FIN")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended("FIN" if exc is None else "RST")
+
+    def _ended(self, end: Literal["FIN", "RST"]) -> None:
+        self.open = False
+        if self._reading is not None:
+            self._reading.lost(end)
+        self._settle()
+
+    def _settle(self) -> None:
+        over = self._reading is not None and self._reading.done
+        if over and self._finished is not None and not self._finished.done():
+            self._finished.set_result(None)

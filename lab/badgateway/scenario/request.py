@@ -1,0 +1,87 @@
+"""The request of a step: `GET /products`, or a mapping."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, JsonValue, model_validator
+
+from badgateway.inputs.problems import as_text
+from badgateway.inputs.validation import Finding, refusal
+from badgateway.scenario.expectation import Strict
+from badgateway_proxy import Duration
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TARGET = re.compile(r"[\x21-\x7e]+")
+
+
+def _method(value: str) -> str:
+    if not _TOKEN.fullmatch(value):
+        raise ValueError(f"{as_text(value)} is no HTTP method")
+    return value
+
+
+def _path(value: str) -> str:
+    if not value.startswith("/") or not _TARGET.fullmatch(value):
+        raise ValueError(f"a path starts with / and has no spaces, unlike {as_text(value)}")
+    return value
+
+
+def _headers(value: dict[str, str]) -> dict[str, str]:
+    odd = [
+        n for n, text in value.items() if not _TOKEN.fullmatch(n) or not all(c == "\t" or c.isprintable() for c in text)
+    ]
+    if odd:
+        raise refusal([Finding((name,), "is no header that can be sent", key=True) for name in odd])
+    return value
+
+
+def _patience(seconds: float) -> float:
+    if seconds <= 0:
+        raise ValueError("must be longer than 0s")
+    return seconds
+
+
+Headers = Annotated[dict[str, str], AfterValidator(_headers)]
+Patience = Annotated[Duration, AfterValidator(_patience)]
+"""How long a client waits, in seconds; longer than none at all."""
+
+Method = Annotated[str, AfterValidator(_method)]
+RequestPath = Annotated[str, AfterValidator(_path)]
+
+
+class Request(Strict):
+    """What to send, and where: `GET /products`, or a mapping."""
+
+    method: Method = "GET"
+    path: RequestPath = "/"
+    headers: Headers = Field(default_factory=dict)
+    body: str | None = None
+    json_body: JsonValue = Field(default=None, alias="json")
+    """Sent as the body, as application/json."""
+    to: str = "cdn"
+    """Where the request enters: cdn, lb, or an instance such as app-1."""
+    timeout: Patience = 15.0
+    """The client's own patience."""
+    times: int = Field(default=1, ge=1, le=10_000)
+    concurrency: int = Field(default=1, ge=1, le=1_000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        method, _, path = value.strip().partition(" ")
+        if not path or not _TOKEN.fullmatch(method):
+            raise ValueError(f"write a request as GET /products, unlike {as_text(value)}")
+        return {"method": method, "path": path.strip()}
+
+    @model_validator(mode="after")
+    def _sendable(self) -> Request:
+        if self.body is not None and self.json_body is not None:
+            raise ValueError("has both body and json; one request has one body")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"

@@ -1,0 +1,207 @@
+"""The steps of a scenario. Each is a mapping with one key that says what it does: `{request: GET /products}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from badgateway.chain.spec import HOPS, wrong_patch
+from badgateway.inputs.problems import as_text, did_you_mean
+from badgateway.inputs.validation import Finding, findings, refusal, validated
+from badgateway.scenario.expectation import Expectation, Strict
+from badgateway.scenario.placement import Fault, fault_from, flat_fault
+from badgateway.scenario.request import Request
+from badgateway_proxy import Duration, parse_duration
+
+LONGEST_PAUSE: Final = 5.0
+"""Seconds. Policies' time is advanced, not waited for; a pause is for what sockets really need."""
+
+MOST_RECORDED: Final = 200
+"""Requests of one step whose exchange records are read: a hop keeps 1000, and each takes a question to every node."""
+
+BreakerAction = Literal["force_open", "force_closed", "reset", "disable"]
+
+
+def _short_pause(seconds: float) -> float:
+    if seconds > LONGEST_PAUSE:
+        raise ValueError("a pause is at most 5s; let policies' time pass with advance")
+    return seconds
+
+
+class Noted(Strict):
+    """What every step may have: a note to the reader."""
+
+    note: str = ""
+
+
+class RequestStep(Noted):
+    """Send a request (or several), and check what came of it."""
+
+    request: Request
+    expect: Expectation = Field(default_factory=Expectation)
+
+    @model_validator(mode="after")
+    def _recorded(self) -> RequestStep:
+        if self.expect.is_about_records and self.request.times > MOST_RECORDED:
+            what = f"attempts, hops and first_bytes can be expected of at most {MOST_RECORDED} requests"
+            raise refusal([Finding(("request", "times"), what)])
+        return self
+
+
+class FaultStep(Noted):
+    """Set a fault."""
+
+    fault: Annotated[Fault, PlainValidator(fault_from)]
+
+
+class ClearStep(Noted):
+    """Clear faults: `all`, those of a kind, or those at a target."""
+
+    clear: str
+
+
+class AdvanceStep(Noted):
+    """Let the lab's clock run ahead, at once."""
+
+    advance: Duration
+
+
+class RestartStep(Noted):
+    """Start a process anew, on its old port, and wait until it is ready. `app` is every instance."""
+
+    restart: str
+
+
+class StopStep(Noted):
+    """Stop a process in good order, as a deployment does."""
+
+    stop: str
+
+
+class PatchStep(Noted):
+    """Change hops' configuration while they run: `{lb: {timeouts: {first_byte: 1s}}}`."""
+
+    patch: dict[str, dict[str, Any]] = Field(min_length=1)
+
+    @field_validator("patch")
+    @classmethod
+    def _accepted(cls, patch: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        found = [
+            Finding((hop, *f.where), f.what, f.hint, f.key)
+            for hop, change in patch.items()
+            if hop in HOPS
+            for f in wrong_patch(hop, change)
+        ]
+        if found:
+            raise refusal(found)
+        return patch
+
+
+class BreakerStep(Noted):
+    """Act on hops' breakers: `{lb: force_open}`."""
+
+    breaker: dict[str, BreakerAction] = Field(min_length=1)
+
+
+class PauseStep(Noted):
+    """Let real time pass, up to 5 s."""
+
+    pause: Annotated[Duration, AfterValidator(_short_pause)]
+
+
+Action = FaultStep | ClearStep | AdvanceStep | RestartStep | StopStep | PatchStep | BreakerStep
+"""What a timeline can do, too."""
+
+Step = RequestStep | Action | PauseStep
+
+ACTIONS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
+    {
+        "fault": FaultStep,
+        "clear": ClearStep,
+        "advance": AdvanceStep,
+        "restart": RestartStep,
+        "stop": StopStep,
+        "patch": PatchStep,
+        "breaker": BreakerStep,
+    }
+)
+STEPS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType({"request": RequestStep, **ACTIONS, "pause": PauseStep})
+
+
+def step_kind(step: Step) -> str:
+    """The key that says what a step does: `request`, `fault`, …"""
+    return next(kind for kind, model in STEPS.items() if isinstance(step, model))
+
+
+def _step(value: object, kinds: Mapping[str, type[BaseModel]]) -> object:
+    if not isinstance(value, Mapping):
+        raise refusal([Finding((), f"must be a mapping such as {{request: GET /products}}, not {as_text(value)}")])
+    named = [key for key in value if key in kinds]
+    if len(named) > 1:
+        raise ValueError(f"a step does one thing; this one has {' and '.join(named)}")
+    if not named:
+        known = (*kinds, "note", "expect")
+        unknown = [Finding((k,), "unknown key", did_you_mean(k, known), key=True) for k in value if k not in known]
+        raise refusal(unknown or [Finding((), "does nothing", f"a step has one of: {', '.join(kinds)}")])
+    kind = named[0]
+    if kind != "request" and "expect" in value:
+        raise refusal([Finding(("expect",), "only a request can expect something", key=True)])
+    if kind == "fault" and isinstance(value["fault"], str):
+        value = flat_fault(value)
+    return validated(kinds[kind], value)
+
+
+def _any_step(value: object) -> object:
+    return _step(value, STEPS)
+
+
+AnyStep = Annotated[Step, PlainValidator(_any_step)]
+
+
+def _is_action(value: object) -> object:
+    if isinstance(value, tuple(ACTIONS.values())):
+        return value
+    raise ValueError("is no action")
+
+
+class Moment(Strict):
+    """One entry of a timeline: what happens, and when after the traffic began."""
+
+    at: Duration
+    action: Annotated[Action, PlainValidator(_is_action)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, Mapping) or isinstance(value.get("action"), Noted):
+            return value
+        rest = {key: v for key, v in value.items() if key != "at"}
+        found: list[Finding] = []
+        action: object = None
+        if "at" not in value:
+            found.append(Finding(("at",), "is required"))
+        else:
+            try:
+                parse_duration(value["at"])
+            except ValueError as error:
+                found.append(Finding(("at",), str(error)))
+        try:
+            action = _step(rest, ACTIONS)
+        except ValidationError as error:
+            found += findings(error, value)
+        except ValueError as error:
+            found.append(Finding((), str(error)))
+        if found:
+            raise refusal(found)
+        return {"at": value["at"], "action": action}

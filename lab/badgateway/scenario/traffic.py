@@ -1,0 +1,106 @@
+"""A scenario's load, as written: how many requests a second, for how long, of which kind."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainValidator, WithJsonSchema, field_validator, model_validator
+
+from badgateway.inputs.patterns import Span, TimeSpan
+from badgateway.inputs.problems import as_text
+from badgateway.scenario.expectation import Strict, That
+from badgateway.scenario.request import Headers, Method, Patience, RequestPath
+from badgateway_proxy import Duration
+
+MAX_RATE = 2_000.0
+"""Requests a second, the most one stream of traffic sends."""
+
+MAX_REQUESTS = 200_000
+"""The most one scenario sends."""
+
+LONGEST = 600.0
+"""Seconds."""
+
+_RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)/(s|m)")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Requests a second; `text` as it was written."""
+
+    per_second: float
+    text: str
+
+    @classmethod
+    def parse(cls, value: object) -> Rate:
+        """From `50/s` or `90/m`. Raises ValueError."""
+        if isinstance(value, Rate):
+            return value
+        found = _RATE.fullmatch(value) if isinstance(value, str) else None
+        if found is None:
+            raise ValueError(f"a rate is requests a second or a minute, such as 50/s or 90/m, not {as_text(value)}")
+        rate = float(found[1]) / (60 if found[2] == "m" else 1)
+        if not 0 < rate <= MAX_RATE:
+            raise ValueError(f"a rate is more than 0/s and at most {MAX_RATE:g}/s")
+        return cls(rate, found[0])
+
+
+def _seconds_within(seconds: float) -> float:
+    if not 0 < seconds <= LONGEST:
+        raise ValueError("traffic lasts more than 0s and at most 10m")
+    return seconds
+
+
+class Traffic(Strict):
+    """One stream of requests, sent when they are due and not when the last answer came (an open loop)."""
+
+    for_: Duration = Field(alias="for")
+    rate: Annotated[Rate, PlainValidator(Rate.parse), WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+/(s|m)$"})]
+    start: Duration = 0.0
+    """When this stream begins, after the traffic as a whole did."""
+    arrivals: Literal["constant", "poisson"] = "constant"
+    seed: int = 1
+    """Of the Poisson arrivals: the same seed sends at the same times."""
+    method: Method = "GET"
+    path: RequestPath = "/"
+    headers: Headers = Field(default_factory=dict)
+    body: str | None = None
+    to: str = "cdn"
+    timeout: Patience = 15.0
+    in_flight: int = Field(default=2_000, ge=1, le=10_000)
+    """Requests under way at once; what would be one more is not sent, and counted as failure=overflow."""
+
+    _bounded = field_validator("for_")(_seconds_within)
+
+    @model_validator(mode="after")
+    def _few_enough(self) -> Traffic:
+        if self.for_ * self.rate.per_second > MAX_REQUESTS:
+            raise ValueError(f"sends more than {MAX_REQUESTS} requests; make the rate or the time smaller")
+        return self
+
+    @property
+    def end(self) -> float:
+        """When its last request is due, in seconds after the traffic began."""
+        return self.start + self.for_
+
+
+class WindowExpectation(Strict):
+    """What must hold over the requests due in a window of the traffic (all of it by default)."""
+
+    that: That
+    during: TimeSpan | None = None
+    after: Duration | None = None
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _one_window(self) -> WindowExpectation:
+        if self.during and self.after is not None:
+            raise ValueError("has both during and after; a window is one of them")
+        return self
+
+    @property
+    def window(self) -> Span:
+        """Seconds after the traffic began."""
+        return self.during or Span(self.after or 0.0, None)

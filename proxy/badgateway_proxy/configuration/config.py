@@ -1,0 +1,177 @@
+"""The whole configuration of one hop, how it is read, and how it is changed while the hop runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from badgateway_proxy.configuration.config_problems import ConfigError, ConfigProblem, ImmutableFieldError, problems_of
+from badgateway_proxy.configuration.durations import Duration
+from badgateway_proxy.configuration.settings import (
+    AdminSettings,
+    BreakerSettings,
+    LimitSettings,
+    ListenSettings,
+    PoolSettings,
+    RetrySettings,
+    Section,
+    TimeoutSettings,
+    text_default,
+)
+from badgateway_proxy.policies.balancer import parse_endpoint
+from badgateway_proxy.policies.profiles import PROFILES
+
+__all__ = [
+    "IMMUTABLE",
+    "ConfigError",
+    "ConfigProblem",
+    "HopConfig",
+    "ImmutableFieldError",
+    "load_config",
+    "merge_patch",
+    "parse_yaml",
+    "public_view",
+    "read_yaml",
+]
+
+IMMUTABLE: Final = ("name", "tier", "listen", "admin", "exit_with_stdin")
+"""Fields that only a restart can change: they are in sockets and in other people's records."""
+
+
+def _hop_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z]{0,63}", name):
+        raise ValueError("must be a letter, then letters, digits, or - . _ (64 at most): it is sent in headers")
+    return name
+
+
+def _profile(profile: str) -> str:
+    if profile not in PROFILES:
+        raise ValueError(f"there is no profile {profile[:40]!r}; there is {', '.join(sorted(PROFILES))}")
+    return profile
+
+
+def _upstream(upstream: str) -> str:
+    parse_endpoint(upstream)
+    return upstream
+
+
+class HopConfig(Section):
+    """One hop: what it is called, where it listens, where it sends, and how patient it is."""
+
+    name: Annotated[str, AfterValidator(_hop_name)] = "proxy"
+    """What the hop calls itself in Via and Proxy-Status (an RFC 8941 token)."""
+    tier: Literal["cdn", "lb", "proxy"] = "proxy"
+    """Its place in the chain."""
+    profile: Annotated[str, AfterValidator(_profile)] = "rfc9209"
+    """Whose status codes it uses."""
+    listen: ListenSettings = ListenSettings()
+    """Where clients connect."""
+    admin: AdminSettings = AdminSettings()
+    """The admin API."""
+    upstreams: tuple[Annotated[str, AfterValidator(_upstream)], ...] = Field(min_length=1, strict=False)
+    """Where it sends: a list of http://127.0.0.1:9001 or 127.0.0.1:9001, at least one; plain http."""
+    allow_public_upstreams: bool = False
+    """Send to public addresses too, not only to loopback, private and link-local ones."""
+    timeouts: TimeoutSettings = TimeoutSettings()
+    """How long it waits, for each thing that it waits for."""
+    retry: RetrySettings = RetrySettings()
+    """When it tries again by itself."""
+    breaker: BreakerSettings = BreakerSettings()
+    """The circuit breaker for the upstream."""
+    limits: LimitSettings = LimitSettings()
+    """How large things may be."""
+    pool: PoolSettings = PoolSettings()
+    """Connections kept open to endpoints."""
+    keep_first_bytes: Annotated[int, Field(ge=0, le=65536)] = 256
+    """How many of the first bytes that an upstream sent are kept and shown when something was wrong."""
+    records: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """How many exchange records are kept."""
+    debug: bool = False
+    """Show upstream bytes in error pages. They may hold secrets: never where strangers can see them."""
+    exit_with_stdin: bool = False
+    """Exit at once when stdin reaches its end, so that nothing outlives a killed parent."""
+    drain: Duration = text_default("2s")
+    """How long running exchanges may take to finish after SIGTERM."""
+
+
+def load_config(source: str | Path | Mapping[str, Any]) -> HopConfig:
+    """Return the configuration in a YAML 1.2 file (JSON is YAML too) or in a mapping of the same shape.
+
+    Raises `ConfigError` with every problem at once: those of reading, of YAML, of the settings.
+    """
+    settings = source if isinstance(source, Mapping) else read_yaml(Path(source))
+    try:
+        return HopConfig.model_validate(dict(settings))
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, HopConfig)) from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file, unvalidated. Raises `ConfigError` when there is none."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError([ConfigProblem("", f"cannot read {path}: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([ConfigProblem("", f"{path} is no text in UTF-8")]) from error
+    settings = parse_yaml(text, str(path))
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        what = f"{path} holds {type(settings).__name__}, not settings such as `name: lb`"
+        raise ConfigError([ConfigProblem("", what)])
+    return settings
+
+
+def parse_yaml(text: str, name: str) -> object:
+    """Return what ``text`` holds by YAML 1.2's rules. Raises `ConfigError`, calling the text ``name``."""
+    from ruamel.yaml import YAML  # noqa: PLC0415 - a tenth of a second that most starts need not pay
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - likewise
+
+    try:
+        content: object = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        what = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise ConfigError([ConfigProblem("", f"{name}{where} is no YAML: {what}")]) from error
+    return content
+
+
+def merge_patch(config: HopConfig, patch: object) -> HopConfig:
+    """Return ``config`` changed by a JSON merge patch (RFC 7396): objects merge, null restores a default.
+
+    The result is validated as a whole. Raises `ImmutableFieldError` when the patch would change a field that
+    needs a restart (naming it with its present value is allowed), `ConfigError` for everything else.
+    """
+    if not isinstance(patch, Mapping):
+        raise ConfigError([ConfigProblem("", 'a merge patch is a JSON object, such as {"retry": {"attempts": 3}}')])
+    changed = load_config(_merge(config.model_dump(mode="json"), patch))
+    fixed = [key for key in IMMUTABLE if getattr(changed, key) != getattr(config, key)]
+    if fixed:
+        raise ImmutableFieldError([ConfigProblem(key, "needs a restart to change") for key in fixed])
+    return changed
+
+
+def _merge(target: object, patch: object) -> Any:
+    """RFC 7396 section 2, without changing either argument."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge(merged.get(key), value)
+    return merged
+
+
+def public_view(config: HopConfig) -> dict[str, Any]:
+    """The configuration as JSON, without the admin token."""
+    view = config.model_dump(mode="json")
+    view["admin"].pop("token")
+    return view

@@ -1,0 +1,199 @@
+"""Connections to endpoints: opened within a deadline, kept idle for a while, handed out again.
+
+Transport only. Idle connections that the peer closes are dropped at once; what cannot be known is a FIN still
+on its way (the keep-alive race), which the exchange reports as such.
+"""
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from badgateway_proxy.errors import ErrorType, HopError, Phase
+from badgateway_proxy.policies.balancer import Endpoint
+from badgateway_proxy.transport.upstream_connection import ResponseLimits, UpstreamConnection
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """How many idle connections are kept for each endpoint, for how long (seconds), and to which addresses."""
+
+    idle: int
+    idle_for: float
+    allow_public: bool
+
+
+class Pool:
+    """Keep-alive connections by endpoint."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: PoolLimits, response: ResponseLimits) -> None:
+        self._loop = loop
+        self._limits = limits
+        self._response = response
+        self._idle: dict[str, deque[UpstreamConnection]] = {}  # by the endpoint's address
+        self._all: set[UpstreamConnection] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def configure(self, limits: PoolLimits, response: ResponseLimits) -> None:
+        """Use new limits from now on; connections opened under others are not kept."""
+        if (limits, response) != (self._limits, self._response):
+            self.close_idle()
+            self._limits, self._response = limits, response
+
+    def idle_connection(self, endpoint: Endpoint, now: float) -> UpstreamConnection | None:
+        """The idle connection used last (the likeliest to be alive), or None. `now` is the loop's time in seconds."""
+        idle = self._idle.get(endpoint.text)
+        while idle:
+            connection = idle.pop()
+            if connection.closed:
+                continue
+            if now - connection.idle_since > self._limits.idle_for:
+                connection.close()
+                continue
+            return connection
+        return None
+
+    async def connect(self, endpoint: Endpoint, deadline: float) -> UpstreamConnection:
+        """Open a connection.
+
+        Args:
+            endpoint: where to.
+            deadline: absolute time of the loop's clock, in seconds.
+
+        Raises:
+            HopError: dns_error, dns_timeout, destination_ip_prohibited, destination_ip_unroutable,
+                connection_refused, connection_timeout, proxy_internal_error (out of descriptors).
+        """
+        looked_up = False
+        try:
+            async with asyncio.timeout_at(deadline):
+                addresses = await self._addresses(endpoint)
+                looked_up = True
+                return await self._connect(addresses, endpoint.port)
+        except TimeoutError as error:
+            kind = ErrorType.CONNECTION_TIMEOUT if looked_up else ErrorType.DNS_TIMEOUT
+            what = "no connection" if looked_up else "no answer from DNS"
+            raise HopError(kind, f"{what} to {endpoint.text} in time", phase=Phase.CONNECT) from error
+        except OSError as error:
+            raise _connect_error(endpoint, error) from error
+
+    async def _connect(self, addresses: Sequence[tuple[str, int]], port: int) -> UpstreamConnection:
+        """Try the addresses one after the other. Raises the last one's OSError."""
+        *first, last = addresses
+        for address, family in first:
+            with contextlib.suppress(OSError):
+                return await self._open(address, family, port)
+        return await self._open(*last, port)
+
+    async def _open(self, address: str, family: int, port: int) -> UpstreamConnection:
+        numeric = socket.AI_NUMERICHOST
+        _, connection = await self._loop.create_connection(self._make, address, port, family=family, flags=numeric)
+        if not connection.closed:  # counted only now: uvloop makes a protocol for what is never connected, too
+            self._all.add(connection)
+        return connection
+
+    def _make(self) -> UpstreamConnection:
+        return UpstreamConnection(self._loop, self._response, self._lost)
+
+    async def _addresses(self, endpoint: Endpoint) -> Sequence[tuple[str, int]]:
+        """Where an endpoint may be reached: (address, family), in the resolver's order."""
+        if endpoint.host in _LOOPBACK:
+            return _LOOPBACK[endpoint.host]
+        try:
+            found = await self._loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            details = f"{endpoint.host}: {error.strerror}"
+            raise HopError(ErrorType.DNS_ERROR, details, phase=Phase.CONNECT) from error
+        addresses = [(str(sockaddr[0]), int(family)) for family, _, _, _, sockaddr in found]
+        allowed = [each for each in addresses if self._limits.allow_public or _is_near(each[0])]
+        if not allowed:
+            details = f"{addresses[0][0]} is neither loopback nor private"
+            raise HopError(ErrorType.DESTINATION_IP_PROHIBITED, details, phase=Phase.CONNECT)
+        return allowed
+
+    def give_back(self, connection: UpstreamConnection, endpoint: Endpoint, now: float) -> None:
+        """Keep a connection for the next request if it may serve one, else close it. `now`: the loop's time."""
+        reusable = connection.reusable
+        connection.release()
+        idle = self._idle.get(endpoint.text)
+        if idle is None:
+            idle = self._idle[endpoint.text] = deque()
+        if not reusable or len(idle) >= self._limits.idle or connection.limits is not self._response:
+            connection.close()
+            return
+        connection.idle_since = now
+        idle.append(connection)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(self._limits.idle_for, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what was idle for too long, and look again when the next one will have been."""
+        self._sweeper = None
+        now, idle_for = time.monotonic(), self._limits.idle_for
+        for address, idle in tuple(self._idle.items()):
+            while idle and (idle[0].closed or now - idle[0].idle_since >= idle_for):
+                idle.popleft().close()  # those used last are at the other end
+            if not idle:
+                del self._idle[address]
+        if self._idle:
+            oldest = min(idle[0].idle_since for idle in self._idle.values())
+            self._sweeper = self._loop.call_later(oldest + idle_for - now, self._sweep)
+
+    def _lost(self, connection: UpstreamConnection) -> None:
+        self._all.discard(connection)
+
+    def close_idle(self) -> None:
+        """Close what nobody uses."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()
+
+    def close(self) -> None:
+        """Close every connection, also those in use."""
+        self.close_idle()
+        for connection in tuple(self._all):
+            connection.close()
+
+    def counts(self, endpoint: Endpoint) -> int:
+        """How many idle, living connections there are to an endpoint."""
+        return sum(not connection.closed for connection in self._idle.get(endpoint.text, ()))
+
+    @property
+    def open(self) -> int:
+        """How many connections there are, in use and idle."""
+        return len(self._all)
+
+
+_LOOPBACK = {"127.0.0.1": [("127.0.0.1", socket.AF_INET)], "::1": [("::1", socket.AF_INET6)]}
+
+
+def _is_near(address: str) -> bool:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    return ip.is_loopback or ip.is_private or ip.is_link_local
+
+
+_UNROUTABLE = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM))
+#: EADDRNOTAVAIL: no local port is left.
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL))
+
+
+def _connect_error(endpoint: Endpoint, error: OSError) -> HopError:
+    if error.errno in _EXHAUSTED:
+        kind, details = ErrorType.PROXY_INTERNAL_ERROR, f"cannot open a socket: {error.strerror}"
+    elif error.errno in _UNROUTABLE:
+        kind, details = ErrorType.DESTINATION_IP_UNROUTABLE, f"{endpoint.text}: {error.strerror}"
+    elif error.errno == errno.ETIMEDOUT:
+        kind, details = ErrorType.CONNECTION_TIMEOUT, f"{endpoint.text}: {error.strerror}"
+    elif error.errno in (errno.ECONNRESET, errno.EPIPE):
+        kind, details = ErrorType.CONNECTION_TERMINATED, f"{endpoint.text} reset the connection as it opened"
+    else:
+        kind, details = ErrorType.CONNECTION_REFUSED, f"connect to {endpoint.text} refused"
+    return HopError(kind, details, phase=Phase.CONNECT)

@@ -1,0 +1,108 @@
+"""A request's body on its way through, within its deadline and its cap.
+
+One that is already there is kept whole (aiohttp buffers little), so that it goes out with the head and can be
+sent again.
+"""
+
+import asyncio
+import time
+
+from aiohttp import StreamReader, web
+from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
+
+from badgateway_proxy.errors import HopError
+from badgateway_proxy.transport.client_faults import client_error
+
+
+class RequestBody:
+    """What the client sends behind its request's head.
+
+    Args:
+        message: the request's head.
+        content: where its body is read from.
+        limit: the most bytes accepted (413 beyond it).
+        within: seconds that the client may keep us waiting, all waits together (408 beyond them). What an endpoint
+            takes to read it does not count.
+
+    Raises:
+        HopError: 413 at once, where the Content-Length alone exceeds the limit.
+    """
+
+    __slots__ = ("_content", "_limit", "_patience", "chunked", "expects_continue", "received", "small")
+
+    def __init__(self, message: RawRequestMessage, content: StreamReader, *, limit: int, within: float) -> None:
+        self._content = content
+        self._limit = limit
+        self._patience = within
+        self.received = 0
+        self.small: bytes | None = None
+        self.chunked = message.chunked
+        self.expects_continue = False
+        if not self.chunked and int(message.headers.get("Content-Length", "0")) > limit:
+            raise self._too_large()
+        if content.is_eof():
+            self.small = content.read_nowait()
+            self._count(len(self.small))
+        elif message.version == HttpVersion11:  # RFC 9110 section 10.1.1: ignored in HTTP/1.0
+            self.expects_continue = message.headers.get("Expect", "").lower() == "100-continue"
+
+    def _too_large(self) -> HopError:
+        return client_error(413, f"the request body exceeds {self._limit} bytes")
+
+    def _count(self, size: int) -> None:
+        self.received += size
+        if self.received > self._limit:
+            raise self._too_large()
+
+    async def read(self, whole: float) -> bytes:
+        """Return some of the body, `b""` at its end.
+
+        Args:
+            whole: when the whole exchange must be over: absolute time of the loop's clock, in seconds.
+
+        Raises:
+            HopError: 400 (framing broken half way), 408 (too slow), 413 (too large).
+            ConnectionError: the client left.
+        """
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout_at(min(started + self._patience, whole)):
+                data = await self._content.readany()
+        except TimeoutError as error:
+            raise client_error(408, "the request body did not come in time") from error
+        except web.RequestPayloadError as error:
+            raise client_error(400, "the request body's framing broke half way") from error
+        except RuntimeError as error:  # which is what aiohttp's reader says of a connection that is gone
+            raise ConnectionResetError("the client left") from error
+        self._patience -= time.monotonic() - started
+        self._count(len(data))
+        return data
+
+    @property
+    def unread(self) -> bool:
+        """Whether some of the body has not been read: the client's connection cannot be used again."""
+        return not self._content.at_eof()
+
+
+class _NoBody(RequestBody):
+    """A request without a body; one object serves them all."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self._content = EMPTY_PAYLOAD
+        self._limit = self.received = 0
+        self._patience = 0.0
+        self.small = b""
+        self.chunked = self.expects_continue = False
+
+
+NO_BODY = _NoBody()
+
+
+def request_body(message: RawRequestMessage, content: StreamReader, *, limit: int, within: float) -> RequestBody:
+    """The body of this request: see `RequestBody`, which most requests need none of."""
+    if content is EMPTY_PAYLOAD:
+        return NO_BODY
+    return RequestBody(message, content, limit=limit, within=within)

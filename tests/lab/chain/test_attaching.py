@@ -1,0 +1,66 @@
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from badgateway.chain.attaching import located, node_of
+from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
+from badgateway.chain.nodes import NodeAddress
+
+
+def test_a_nodes_tier_follows_from_its_name() -> None:
+    assert node_of("lb=http://lb:9500/") == NodeAddress("lb", "lb", "", "http://lb:9500")
+    assert node_of("app-2=http://a:1,http://b:2/") == NodeAddress("app-2", "app", "http://b:2", "http://a:1")
+
+
+@pytest.mark.parametrize(
+    "word", ["", "lb", "lb=", "lb=lb:9500", "lb=https://lb:9500", "lb=http://", "web=http://w:1", "lb=http://l:1,l:2"]
+)
+def test_anything_else_is_refused(word: str) -> None:
+    with pytest.raises(InvalidRequest, match="--attach"):
+        node_of(word)
+
+
+@pytest.fixture
+async def admin() -> AsyncIterator[str]:
+    async def config(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != "Bearer t":
+            return web.Response(status=401)
+        return web.json_response({"listen": {"host": "0.0.0.0", "port": 8081}})
+
+    async def state(_request: web.Request) -> web.Response:
+        return web.json_response({"listen": "0.0.0.0:9001"})
+
+    async def other(_request: web.Request) -> web.Response:
+        return web.json_response(["something else"])
+
+    app = web.Application()
+    app.add_routes([web.get("/config", config), web.get("/state", state), web.get("/other/config", other)])
+    server = TestServer(app)
+    await server.start_server()
+    yield f"http://127.0.0.1:{server.port}"
+    await server.close()
+
+
+async def test_the_port_is_what_the_node_says_and_the_host_that_of_its_admin_api(admin: str) -> None:
+    nodes = await located([NodeAddress("lb", "lb", "", admin), NodeAddress("app-1", "app", "", admin)], "t")
+    assert [node.url for node in nodes] == ["http://127.0.0.1:8081", "http://127.0.0.1:9001"]
+
+
+async def test_what_was_said_is_not_asked(admin: str) -> None:
+    (node,) = await located([NodeAddress("lb", "lb", "http://elsewhere:1", admin)], "t")
+    assert node.url == "http://elsewhere:1"
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "said"),
+    [
+        ("", "wrong", "refuses us \\(401\\)"),
+        ("/nothing", "t", "no admin API"),
+        ("/other", "t", "not what its name says"),
+    ],
+)
+async def test_what_is_no_node_of_ours_is_told(admin: str, path: str, token: str, said: str) -> None:
+    with pytest.raises(EnvironmentProblem, match=said):
+        await located([NodeAddress("lb", "lb", "", admin + path)], token)

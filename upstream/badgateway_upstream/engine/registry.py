@@ -1,0 +1,190 @@
+"""What a fault is: its name, its attributes, its effect; and the one registry of them.
+
+A fault's file in `faults/` defines a `FaultSpec` subclass (the attributes) and registers one `FaultType`. Nothing
+outside that file knows the fault's name: the engine only knows the four kinds of effect below.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Generic, Literal, Protocol, Self, TypeVar
+
+from pydantic import Field, model_validator
+
+from badgateway_upstream.durations import PositiveDuration
+from badgateway_upstream.engine.schedule import Occasion, When
+from badgateway_upstream.strict import Strict, did_you_mean, refusal
+from badgateway_upstream.wire.sinks import Sink
+
+Category = Literal["process", "connection", "response", "flow", "app", "user"]
+FaultId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+
+_TYPES: Final[dict[str, FaultType[Any]]] = {}
+FAULTS: Final[Mapping[str, FaultType[Any]]] = MappingProxyType(_TYPES)
+"""Every fault there is, by name."""
+
+
+class FaultSpec(Strict):
+    """A fault as people write it: `kind`, the attributes of that kind, and optionally `for`, `when` and `id`.
+
+    ``FaultSpec.model_validate({"kind": "latency", "latency": "300ms", "for": "10s"})`` returns the subclass for that
+    kind. `for_` is None where the instance's default applies. Raises pydantic.ValidationError with readable messages.
+    """
+
+    kind: str
+    id: FaultId | None = None
+    for_: PositiveDuration | None = Field(default=None, alias="for")
+    when: When = When()
+
+    @classmethod
+    def choose(cls, data: object) -> type[Strict]:
+        """The subclass whose kind ``data`` names; raises ValidationError for an unknown kind."""
+        if cls is not FaultSpec or not isinstance(data, dict):
+            return cls
+        kind = data.get("kind")
+        if kind is None:
+            raise refusal("fault", ("kind",), "is required: the name of a fault", data)
+        if not isinstance(kind, str) or kind not in FAULTS:
+            raise refusal("fault", ("kind",), f"unknown fault {kind!r}; {did_you_mean(kind, FAULTS)}", data)
+        return FAULTS[kind].attributes
+
+    @model_validator(mode="after")
+    def _decidable(self) -> Self:
+        kind = FAULTS.get(self.kind)
+        if kind is not None and kind.before_the_request and self.when.about_the_request:
+            names = ", ".join(f"when.{name}" for name in self.when.about_the_request)
+            raise ValueError(
+                f"{self.kind} acts before any request is read, so {names} cannot be decided;"
+                " it can use every, percentage, first and instance"
+            )
+        return self
+
+
+S = TypeVar("S", bound=FaultSpec)
+S_contra = TypeVar("S_contra", bound=FaultSpec, contravariant=True)
+
+
+class Occurrence(Protocol):
+    """One time that a fault acts."""
+
+    @property
+    def random(self) -> random.Random:
+        """The fault's own generator, seeded by `when.seed`."""
+
+    def fire(self) -> None:
+        """Record that it happens; call it just before the effect. Only the first call counts."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than the fault lasts."""
+
+
+class ProcessControls(Protocol):
+    """What a process fault can do to the process it runs in. All of it is real."""
+
+    def kill(self) -> None:
+        """SIGKILL this process."""
+
+    def exit(self, status: int) -> None:
+        """Leave at once with this exit status, without finishing anything."""
+
+    def freeze(self, seconds: float) -> None:
+        """SIGSTOP this process; it goes on after so many seconds, or when somebody sends SIGCONT."""
+
+    def stop_listening(self) -> None:
+        """Close the listening socket: new connections are refused."""
+
+    def fill_accept_queue(self) -> None:
+        """Stop accepting and fill the kernel's queue, so that new SYNs are dropped."""
+
+    def listen_again(self) -> None:
+        """Undo the two above."""
+
+    def close_idle(self) -> None:
+        """Close kept-alive connections that have no request, so that callers must connect anew."""
+
+
+class Begin(Protocol[S_contra]):
+    """Starts a process fault's effect, which lasts ``seconds`` unless it ends the process."""
+
+    def __call__(self, spec: S_contra, process: ProcessControls, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True)
+class Script(Generic[S]):
+    """The effect is a wire script played instead of the answer; ``steps`` makes its data, in the form users write.
+
+    ``on_accept``: played as soon as the connection is accepted, before anything is read.
+    """
+
+    steps: Callable[[S], list[Any]]
+    on_accept: bool = False
+
+
+@dataclass(frozen=True)
+class Shape(Generic[S]):
+    """The effect changes the flow of what is sent: ``wrap`` returns a sink that passes it on, shaped."""
+
+    wrap: Callable[[S, Sink, Occurrence], Sink]
+
+
+@dataclass(frozen=True)
+class Break(Generic[S]):
+    """The effect is that ``strike`` raises inside the app's handler."""
+
+    strike: Callable[[S], None]
+
+
+@dataclass(frozen=True)
+class Process(Generic[S]):
+    """The effect happens to the process itself. ``end`` undoes what lasts."""
+
+    begin: Begin[S]
+    end: Callable[[S, ProcessControls], None] | None = None
+
+
+Effect = Script[S] | Shape[S] | Break[S] | Process[S]
+
+
+def _always(spec: Any, occasion: Occasion) -> bool:
+    del spec, occasion
+    return True
+
+
+def _never(spec: Any) -> None:
+    del spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultType(Generic[S]):
+    """A kind of fault. `provokes`: the RFC 9209 error type that the next hop reports, None where there is none.
+
+    `applies` is a condition that belongs to the fault itself. `respawn(spec)` returns changes to the InstanceConfig
+    (as data) with which a supervisor starts the killed process again while the fault lasts; None: as it was.
+    """
+
+    name: str
+    category: Category
+    summary: str
+    provokes: str | None
+    attributes: type[S]
+    effect: Effect[S]
+    applies: Callable[[S, Occasion], bool] = field(default=_always)
+    respawn: Callable[[S], Mapping[str, Any] | None] = field(default=_never)
+
+    @property
+    def before_the_request(self) -> bool:
+        """Whether it acts on a connection from which nothing was read yet."""
+        return isinstance(self.effect, Script) and self.effect.on_accept
+
+
+def register(fault: FaultType[S]) -> FaultType[S]:
+    """Add a fault to `FAULTS`. Raises ``ValueError`` when the name is taken or its attributes say another name."""
+    if fault.name in _TYPES:
+        raise ValueError(f"there is a fault named {fault.name!r} already")
+    if fault.attributes.model_fields["kind"].default != fault.name:
+        raise ValueError(f"the attributes of {fault.name!r} must have kind {fault.name!r} as their default")
+    _TYPES[fault.name] = fault
+    return fault
