@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test check lint fast bench test-all lock clean
+.PHONY: help setup demo lab test check lint fast bench docs picture test-all lock clean
 
 help: ## what each command does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -18,11 +18,11 @@ $(VENV)/.ready: requirements.txt requirements-dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup ## the chain fails in nine real ways and says why (under 30 s)
+demo: setup ## break a real chain in ten scenes, each checked (under 30 s)
 	@$(BIN)/badgateway demo
 
-lab: setup ## bring up the chain and stay: CDN on 8080, control on 8500
-	@$(BIN)/badgateway up
+lab: setup ## bring up the chain and stay: CDN on 8080, control API on 8500 (UP="options" for more)
+	@$(BIN)/badgateway up $(UP)
 
 test: setup ## all tests, on both cores
 	$(BIN)/pytest -n 2 --dist worksteal
@@ -39,6 +39,12 @@ check: lint fast ## ruff, mypy --strict, and the fast part of the tests
 
 bench: setup ## every figure that README quotes, measured here
 	$(BIN)/python -m benchmarks
+
+docs: setup ## write anew what the documentation takes from what runs
+	$(BIN)/python -m tests.support.docs
+
+picture: setup ## record the README's picture anew
+	$(BIN)/python -m tests.support.docs picture
 
 test-all: ## the tests on every Python from 3.11 to 3.13 found here
 	@sh .ci/test-all
