@@ -26,7 +26,7 @@ from badgateway_proxy.transport.attempt import Deadlines
 from badgateway_proxy.transport.client_connection import ClientConnection
 from badgateway_proxy.transport.pool import Pool, PoolLimits
 from badgateway_proxy.transport.proxy_status import member
-from badgateway_proxy.transport.upstream_connection import ResponseLimits
+from badgateway_proxy.transport.response_reader import ResponseLimits
 
 #: Stands in for the head of a request that has none: a HTTP/1.1 client that says nothing about itself.
 _NO_MESSAGE = RawRequestMessage(

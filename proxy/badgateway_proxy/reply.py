@@ -15,8 +15,9 @@ from badgateway_proxy.records import ExchangeRecord
 from badgateway_proxy.transport import headers
 from badgateway_proxy.transport.attempt import Attempt
 from badgateway_proxy.transport.client_connection import ClientConnection
+from badgateway_proxy.transport.response_reader import ResponseHead
 from badgateway_proxy.transport.tunnel import Tunnel
-from badgateway_proxy.transport.upstream_connection import ResponseHead, UpstreamConnection
+from badgateway_proxy.transport.upstream_connection import UpstreamConnection
 
 if TYPE_CHECKING:
     from badgateway_proxy.hop import Hop

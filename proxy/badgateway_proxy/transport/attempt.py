@@ -15,7 +15,8 @@ from badgateway_proxy.records import AttemptRecord
 from badgateway_proxy.transport.headers import retry_after_of, upgrade_of
 from badgateway_proxy.transport.pool import Pool
 from badgateway_proxy.transport.request_body import RequestBody
-from badgateway_proxy.transport.upstream_connection import ResponseHead, UpstreamConnection
+from badgateway_proxy.transport.response_reader import ResponseHead
+from badgateway_proxy.transport.upstream_connection import UpstreamConnection
 
 _SWITCHING_PROTOCOLS = 101
 _SERVICE_UNAVAILABLE = 503

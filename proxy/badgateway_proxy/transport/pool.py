@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from badgateway_proxy.errors import ErrorType, HopError, Phase
 from badgateway_proxy.policies.balancer import Endpoint
-from badgateway_proxy.transport.upstream_connection import ResponseLimits, UpstreamConnection
+from badgateway_proxy.transport.response_reader import ResponseLimits
+from badgateway_proxy.transport.upstream_connection import UpstreamConnection
 
 
 @dataclass(frozen=True, slots=True)

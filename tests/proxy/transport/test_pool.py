@@ -14,7 +14,8 @@ import pytest
 from badgateway_proxy.errors import ErrorType, HopError, Phase
 from badgateway_proxy.policies.balancer import Endpoint, parse_endpoint
 from badgateway_proxy.transport.pool import Pool, PoolLimits, _connect_error
-from badgateway_proxy.transport.upstream_connection import ResponseLimits, UpstreamConnection
+from badgateway_proxy.transport.response_reader import ResponseLimits
+from badgateway_proxy.transport.upstream_connection import UpstreamConnection
 from tests.support.peers import OK, full_backlog, healthy, refused_address, says
 from tests.support.processes import until
 from tests.support.wire import RawUpstream, raw_upstream, running_hop
