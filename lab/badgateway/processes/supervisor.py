@@ -211,12 +211,18 @@ class Process:
                 raise EnvironmentProblem(f"cannot start {self.name}: {error.strerror}") from error
 
     async def _until_ready(self, deadline: float) -> None:
+        # by what it said, not by its state: that may be another again by the time that we get to look
         try:
-            if await self.until(State.RUNNING, State.EXITED, deadline=deadline) and (self.alive or self.ready):
-                return  # if it has died since it was ready, its state tells
+            async with asyncio.timeout(deadline):
+                while self.alive and not (self.ready and self.pid):
+                    await self._wait_for_change()
+        except TimeoutError:
+            pass
         except asyncio.CancelledError:
             self.kill_now()
             raise
+        if self.ready and self.pid:
+            return
         if self.alive:
             what = f"was not ready within {deadline:g} s"
             await self._kill()

@@ -87,7 +87,7 @@ async def test_a_child_ends_when_its_stdin_does() -> None:
     watch = Watch(forkserver)
     await ready_line(watch)
     watch.release()
-    await until(lambda: watch.seen[-1] == Exit(status=0))
+    await until(lambda: watch.seen[-1:] == [Exit(status=0)])
     await forkserver.close()
 
 
@@ -98,7 +98,7 @@ async def test_closing_kills_children_whatever_they_do(frozen: bool) -> None:
     await ready_line(watch)
     if frozen:
         forkserver.send_signal(watch.key, signal.SIGSTOP)
-        await until(lambda: watch.seen[-1] == "stopped")
+        await until(lambda: watch.seen[-1:] == ["stopped"])
     await forkserver.close()
     assert left_of(forkserver.run_id) == []
     await forkserver.close()
@@ -119,7 +119,7 @@ async def test_a_frozen_fork_server_can_be_closed(monkeypatch: pytest.MonkeyPatc
 async def test_a_module_that_does_not_import_is_reported_with_its_error() -> None:
     forkserver = launch("badgateway_no_such_module")
     watch = Watch(forkserver)
-    await until(lambda: isinstance(watch.seen[-1], Exit) if watch.seen else False)
+    await until(lambda: any(isinstance(seen, Exit) for seen in watch.seen))
     assert forkserver.failure is not None
     assert "No module named 'badgateway_no_such_module'" in forkserver.failure
     with pytest.raises(EnvironmentProblem, match="No module named"):
