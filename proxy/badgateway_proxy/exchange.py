@@ -127,7 +127,7 @@ class Exchange:
                 retry = self._retry(number, attempt, error)
                 if retry is None:
                     raise
-            except (asyncio.CancelledError, ConnectionError):
+            except BaseException:  # the client left, or we have a bug: neither says anything about the endpoint
                 self._abandon(attempt)
                 raise
             else:
@@ -229,7 +229,6 @@ class Exchange:
         hop.breaker.report(permit, outcome, record.connect + record.send + record.wait, now)
 
     def _abandon(self, attempt: Attempt) -> None:
-        # A client that leaves says nothing about the endpoint: the permit goes back unused.
         attempt.cancel()
         permit, self._permit = self._permit, None
         if permit is not None:
