@@ -1,5 +1,5 @@
-"""`python -m tests.support.docs`: write everything in the documentation that is made from what runs; with `picture` as
-argument only the picture, without it all else.
+"""`python -m tests.support.docs [PAGE]…`: write anew what the documentation takes from what runs; with `picture` as
+argument, the picture.
 
 Outputs of commands are only replaced where they differ in more than times, ids and the like.
 """
@@ -19,11 +19,12 @@ from tests.support.docs.sessions import session, settled
 
 
 def main() -> None:
-    """Rewrite every page, or the picture."""
-    if sys.argv[1:] == ["picture"]:
+    """Rewrite every page, those that are named, or the picture."""
+    chosen = sys.argv[1:]
+    if chosen == ["picture"]:
         _write(PICTURE, record())
         return
-    for path in PAGES:
+    for path in [ROOT / name for name in chosen] or PAGES:
         page = regenerate(path.read_text(encoding="utf-8"), generate)
         for name in dict.fromkeys(block.session for block in blocks(page) if block.session):
             page = played(page, name)
@@ -33,11 +34,11 @@ def main() -> None:
 def played(page: str, name: str) -> str:
     """The page with the outputs of one session as they are now."""
     texts: dict[Block, str] = {}
-    with tempfile.TemporaryDirectory(prefix="badgateway-docs-") as directory, session(Path(directory)) as shell:
-        for block in blocks(page):
-            if block.session == name:
-                text = shell.play(block)
-                texts[block] = block.text if settled(text) == settled(block.text) else text
+    chosen = [block for block in blocks(page) if block.session == name]
+    with tempfile.TemporaryDirectory(prefix="badgateway-docs-") as top, session(Path(top), chosen) as shell:
+        for block in chosen:
+            text = shell.play(block)
+            texts[block] = block.text if settled(text) == settled(block.text) else text
     return _replaced(page, texts)
 
 

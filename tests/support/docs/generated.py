@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
 import itertools
 import json
@@ -21,6 +22,7 @@ from badgateway.chain.spec import HOP_DEFAULTS
 from badgateway_proxy import ERROR_TABLE
 from badgateway_upstream import FAULTS, FaultType
 from tests.support.docs import ROOT
+from tests.support.docs.measured import reactions
 
 _CATEGORIES: Final = {
     "process": "What happens to the process itself",
@@ -58,19 +60,15 @@ def fault_names() -> str:
 
 
 def faults() -> str:
-    """Every fault with its attributes, a table for each category."""
+    """Every fault with its attributes and what an LB made of it, a table for each category."""
+    seen = asyncio.run(reactions())
     parts = []
     for category, members in _by_category():
         rows = [
-            (
-                f"`{fault.name}`",
-                fault.summary,
-                "<br>".join(_attributes(fault)),
-                f"`{fault.provokes}`" if fault.provokes else "",
-            )
+            (f"`{fault.name}`", fault.summary, "<br>".join(_attributes(fault)), seen.get(fault.name, ""))
             for fault in members
         ]
-        table = _table(("fault", "what it does", "attributes", "seen at the next hop as"), rows)
+        table = _table(("fault", "what it does", "attributes", "the LB's answer"), rows)
         parts.append(f"### {_CATEGORIES[category]}\n\n{table}")
     return "\n\n".join(parts)
 
@@ -80,7 +78,7 @@ def errors() -> str:
     rows = [
         (
             f"`{info.token}`",
-            str(info.status or "fits"),
+            str(info.status or "as fits"),
             f"{info.sentence} {info.cause}",
             info.blame,
             f"`{info.retry_condition}`" if info.retry_condition else "never",
@@ -188,7 +186,7 @@ def _attributes(fault: FaultType[Any]) -> Iterable[str]:
 
 def _attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
     """The text under each attribute of a class, from its source."""
-    (tree,) = ast.parse(inspect.cleandoc(inspect.getsource(model))).body
+    (tree,) = ast.parse(inspect.getsource(model)).body
     assert isinstance(tree, ast.ClassDef)
     told = {}
     for field, text in itertools.pairwise(tree.body):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-_GENERATED = re.compile(r"(<!-- generated: (?P<what>[^>]*?) -->\n).*?(<!-- /generated -->)", re.DOTALL)
+_GENERATED = re.compile(r"(<!-- generated: (?P<what>[^>]*?) -->\n)(?P<made>.*?)(?P<end><!-- /generated -->)", re.DOTALL)
 _FENCE = re.compile(
     r"^(?:<!-- (?P<mark>run|not run): (?P<words>[^>]*?) -->\n)?(?P<open>```(?P<language>\w*)\n)(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
@@ -39,9 +39,22 @@ class Block:
         return "background" in self.words
 
     @property
+    def checkout(self) -> bool:
+        """Whether the reader is in a checkout, and may change it."""
+        return "checkout" in self.words
+
+    @property
     def file(self) -> str:
-        """The file that the reader is told to save the text as; empty if it is to be run."""
-        return next((word.removeprefix("file=") for word in self.words if word.startswith("file=")), "")
+        """The file that the reader is told to save the text as; empty if there is none."""
+        return self._value("file")
+
+    @property
+    def appended_to(self) -> str:
+        """The file that the text is to be added to; empty if there is none."""
+        return self._value("append")
+
+    def _value(self, key: str) -> str:
+        return next((word.removeprefix(f"{key}=") for word in self.words if word.startswith(f"{key}=")), "")
 
 
 def blocks(page: str) -> Iterator[Block]:
@@ -61,9 +74,14 @@ def blocks(page: str) -> Iterator[Block]:
         )
 
 
+def generated(page: str) -> dict[str, str]:
+    """The generated parts of a page, by the words of their marks."""
+    return {found["what"]: found["made"].strip() for found in _GENERATED.finditer(page)}
+
+
 def regenerate(page: str, make: Callable[[str], str]) -> str:
     """The page with every generated part made anew; `make` gets the words of its mark."""
-    return _GENERATED.sub(lambda found: f"{found[1]}\n{make(found['what']).strip()}\n\n{found[3]}", page)
+    return _GENERATED.sub(lambda found: f"{found[1]}\n{make(found['what']).strip()}\n\n{found['end']}", page)
 
 
 def anchors(page: str) -> set[str]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -43,10 +44,11 @@ class CommandFailedError(Exception):
 class Session:
     """A shell in a directory of its own. Use as a context manager; its end ends everything that it started."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, packages: Sequence[Path] = ()) -> None:
+        """`packages`: folders of packages that go before those of the checkout."""
         self._directory = directory
         self._ports = _free_ports()
-        self._environment = _environment(directory, self._up_options)
+        self._environment = _environment(directory, self._up_options, packages)
         self._background: list[subprocess.Popen[str]] = []
         self._shell = self._start(["bash", "--noprofile", "--norc"], stdin=subprocess.PIPE)
 
@@ -63,8 +65,9 @@ class Session:
         Raises:
             CommandFailedError: a command of an `sh` block failed, or one did not end in time.
         """
-        if block.file:
-            (self._directory / block.file).write_text(self._with_our_ports(block.text), encoding="utf-8")
+        if name := block.file or block.appended_to:
+            with (self._directory / name).open("a" if block.appended_to else "w", encoding="utf-8") as file:
+                file.write(self._with_our_ports(block.text))
             return block.text
         if block.background:
             return self._play_in_background(block)
@@ -117,11 +120,17 @@ class Session:
 
 
 @contextmanager
-def session(directory: Path) -> Iterator[Session]:
-    """A session whose own files lie in `directory`."""
+def session(directory: Path, blocks: Iterable[Block]) -> Iterator[Session]:
+    """A session for these blocks, whose own files lie in `directory`; where they say so, in a copy of the checkout."""
     (directory / "run").mkdir(mode=0o700)
-    (directory / "work").mkdir()
-    with Session(directory / "work") as started:
+    work = directory / "work"
+    work.mkdir()
+    sources: list[Path] = []
+    if any(block.checkout for block in blocks):
+        for name in ("proxy", "upstream"):
+            shutil.copytree(ROOT / name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
+            sources.append(work / name)
+    with Session(work, sources) as started:
         yield started
 
 
@@ -134,7 +143,9 @@ _VARYING = (
     (re.compile(r"\btoken \S+"), "token TOKEN"),
     (re.compile(rf"127\.0\.0\.1:(?!(?:{'|'.join(map(str, DOCUMENTED))})\b)\d{{4,5}}"), "ADDRESS"),
     (re.compile(r"\b\d+\.\d{2,}(e-\d+)?"), "NUMBER"),
+    (re.compile(r'("duration": |\btime=")\d+(\.\d+)?'), r"\1NUMBER"),
     (re.compile(r"(?m)^Date: .*$"), "Date: DATE"),
+    (re.compile(r'\btimestamp="[^"]*"'), "TIMESTAMP"),
     (re.compile(r"\b\d{1,3}(\.\d)? (checks)"), r"N \2"),
 )
 
@@ -146,13 +157,14 @@ def settled(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
-def _environment(directory: Path, up_options: str) -> dict[str, str]:
+def _environment(directory: Path, up_options: str, packages: Sequence[Path]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BADGATEWAY")}
     return {
         **kept,
         # as in an activated venv of `make setup`
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "XDG_RUNTIME_DIR": str(directory.parent / "run"),
+        "PYTHONPATH": os.pathsep.join(map(str, packages)),
         "PYTHONUNBUFFERED": "1",
         "TERM": "dumb",
         "COLUMNS": "100",
