@@ -257,15 +257,20 @@ class Process:
             self.ready = True
             if self.pid and self.state is State.STARTING:
                 self._enter(State.RUNNING)
+            else:
+                self._wake()  # it may have been seen frozen before its line was read
         else:
             self._on_line(self.name, event)
 
     def _enter(self, state: State) -> None:
         was, self.state = self.state, state
+        self._wake()
+        self._on_change(ProcessChange(self.name, self.pid, was, state, self.exit))
+
+    def _wake(self) -> None:
         for waker in self._wakers:
             if not waker.done():
                 waker.set_result(None)
-        self._on_change(ProcessChange(self.name, self.pid, was, state, self.exit))
 
     async def _wait_for_change(self) -> None:
         waker: asyncio.Future[None] = asyncio.get_running_loop().create_future()
