@@ -21,7 +21,7 @@ from tests.support.docs.sessions import session, settled
 
 MAKE_DOCS = "`make docs` writes it anew"
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
-SLOW_TO_GENERATE = {"faults", "commands"}
+SLOW_TO_GENERATE = {"faults"}
 
 
 def text_of(name: str) -> str:
@@ -35,18 +35,18 @@ def generated_parts() -> Iterator[Any]:
             yield pytest.param(name, what, marks=marks, id=f"{name}: {what}")
 
 
-def sessions() -> list[tuple[str, str]]:
+def sessions() -> list[Any]:
     found = ((name, block.session) for name in NAMES for block in blocks(text_of(name)) if block.session)
-    return list(dict.fromkeys(found))
+    return [pytest.param(*each, id=": ".join(each)) for each in dict.fromkeys(found)]
 
 
-@pytest.mark.parametrize(("name", "what"), generated_parts())
+@pytest.mark.parametrize(("name", "what"), list(generated_parts()))
 def test_a_generated_part_is_fresh(name: str, what: str) -> None:
     assert generated(text_of(name))[what] == generate(what).strip(), MAKE_DOCS
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "which"), sessions(), ids=": ".join)
+@pytest.mark.parametrize(("name", "which"), sessions())
 def test_commands_do_what_the_page_shows(name: str, which: str, tmp_path: Path) -> None:
     played: list[Block] = [block for block in blocks(text_of(name)) if block.session == which]
     with session(tmp_path, played) as shell:

@@ -11,14 +11,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from click.testing import CliRunner
 from pydantic import BaseModel
 
 from badgateway.chain.spec import HOP_DEFAULTS
+from badgateway.cli import COMMANDS, cli
 from badgateway_proxy import ERROR_TABLE
 from badgateway_upstream import FAULTS, FaultType
 from tests.support.docs import ROOT
@@ -33,7 +33,8 @@ _CATEGORIES: Final = {
     "user": "A wire script of your own",
 }
 _OWN: Final = frozenset(("kind", "id", "for_", "when"))
-_COLUMNS: Final = "100"
+_WIDTH: Final = 98
+"""Columns of help: click leaves two of a terminal's 100 free."""
 
 
 def generate(what: str) -> str:
@@ -113,14 +114,9 @@ def commands() -> str:
     """The help of every command of `badgateway`."""
     names = ("", "demo", "up", "run", "list", "show", "explain", "fault", "fault set", "fault list", "fault clear",
              "fault kinds", "restart", "request", "validate", "schema")  # fmt: skip
-    listed = set(_listed_commands())
-    assert listed == {name.partition(" ")[0] for name in names} - {""}, "a command is missing here, or gone"
-    calls = [("-m", "badgateway", *name.split(), "--help") for name in names]
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        helps = list(pool.map(lambda call: _output(*call), calls))
+    assert set(COMMANDS) == {name.partition(" ")[0] for name in names} - {""}, "a command is missing here, or gone"
     return "\n\n".join(
-        f"## `badgateway{f' {name}' if name else ''}`\n\n```text\n{text.strip()}\n```"
-        for name, text in zip(names, helps, strict=True)
+        f"## `badgateway{f' {name}' if name else ''}`\n\n```text\n{_help(name).strip()}\n```" for name in names
     )
 
 
@@ -205,15 +201,14 @@ def _yaml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@cache
-def _listed_commands() -> Sequence[str]:
-    text = _output("-m", "badgateway", "--help")
-    listed = text.partition("Commands:\n")[2].partition("\n\n")[0]
-    return [line.split()[0] for line in listed.splitlines()]
+def _help(command: str) -> str:
+    """What a command of `badgateway` answers to --help, asked in this process: there are many."""
+    words = [*command.split(), "--help"]
+    return CliRunner().invoke(cli, words, prog_name="badgateway", terminal_width=_WIDTH, catch_exceptions=False).output
 
 
 def _output(*arguments: str) -> str:
-    environment = {**os.environ, "COLUMNS": _COLUMNS, "NO_COLOR": "1"}
+    environment = {**os.environ, "COLUMNS": str(_WIDTH + 2), "NO_COLOR": "1"}
     return subprocess.run(
         [sys.executable, *arguments], env=environment, check=True, capture_output=True, text=True
     ).stdout

@@ -142,7 +142,7 @@ _VARYING = (
     (re.compile(r'(\bpid "?:? ?|"pid": )\d+'), r"\1PID"),
     (re.compile(r"\btoken \S+"), "token TOKEN"),
     (re.compile(rf"127\.0\.0\.1:(?!(?:{'|'.join(map(str, DOCUMENTED))})\b)\d{{4,5}}"), "ADDRESS"),
-    (re.compile(r"\b\d+\.\d{2,}(e-\d+)?"), "NUMBER"),
+    (re.compile(r"\b\d+(\.\d{2,}|(\.\d+)?e-\d+)"), "NUMBER"),
     (re.compile(r'("duration": |\btime=")\d+(\.\d+)?'), r"\1NUMBER"),
     (re.compile(r"(?m)^Date: .*$"), "Date: DATE"),
     (re.compile(r'\btimestamp="[^"]*"'), "TIMESTAMP"),
