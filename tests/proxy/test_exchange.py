@@ -18,8 +18,6 @@ CODING = "http_response_transfer_coding"
 SECTION = "http_response_header_section_size"
 HEADER = "http_response_header_size"
 
-IMPATIENT = {"first_byte": "80ms", "between_bytes": "80ms", "connect": "80ms"}
-
 
 def head(*lines: bytes, status: bytes = b"HTTP/1.1 200 OK") -> bytes:
     return b"\r\n".join((status, *lines, b"", b""))

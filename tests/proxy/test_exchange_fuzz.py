@@ -165,8 +165,8 @@ async def test_whatever_an_endpoint_sends_is_no_other_clients_answer(seed: int) 
             sent = mutated(rand.choice(RESPONSES), rand)
             await check_first(hop, sent)
             for answer in responses(await hop.get("/second")):
-                assert answer.status in (200, 502), sent
-                assert answer.status == 502 or answer.body == b"SECOND", sent
+                assert answer.status in (200, 502, 504), sent
+                assert answer.status != 200 or answer.body == b"SECOND", sent
         records = hop.hop.recorder.query(limit=1000)
         assert all(record.error != "proxy_internal_error" for record in records)
         assert {record.status for record in records} <= {None, *range(200, 600)}

@@ -11,6 +11,7 @@ import pytest
 from badgateway_proxy.configuration.config import HopConfig, merge_patch
 from badgateway_proxy.hop import Hop
 from badgateway_proxy.policies.balancer import RoundRobin
+from badgateway_proxy.transport.attempt import Attempt
 from tests.support.answers import read_answer
 from tests.support.peers import OK, healthy, says
 from tests.support.processes import until
@@ -106,6 +107,21 @@ async def test_a_request_that_comes_while_draining_is_the_last_of_its_connection
         await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         answer = read_answer(await client.all())
         assert (answer.data, answer.one("Connection")) == (b"ok", b"close")
+
+
+async def test_a_bug_of_the_hop_keeps_no_permit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    breaker = {"minimum_calls": 1, "window": {"size": 1}, "permitted_probes": 1}
+    async with raw_upstream(healthy) as upstream, running_hop(upstream.address, breaker=breaker) as hop:
+        hop.hop.breaker.force_open(hop.hop.clock.now())
+        hop.hop.breaker.force_closed(hop.hop.clock.now())
+        monkeypatch.setattr(Attempt, "send", broken)
+        assert read_answer(await hop.get()).status == 500
+        assert hop.hop.state()["breaker"]["calls"] == 0
+        assert hop.hop.pool.open == 0
+        hop.complaints.clear()
 
 
 async def test_a_bug_of_the_hop_is_an_answer_and_a_log_line(monkeypatch: pytest.MonkeyPatch) -> None:

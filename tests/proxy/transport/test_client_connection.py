@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from tests.support.answers import read_answer
 from tests.support.peers import OK, full_backlog, healthy, says
 from tests.support.processes import until
+from tests.support.rawclient import RawClient
 from tests.support.wire import RawUpstream, raw_upstream, running_hop
 
 GET = b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n"
@@ -334,13 +335,46 @@ async def test_a_slow_client_is_not_the_endpoints_fault() -> None:
 
     async with (
         raw_upstream(serve) as upstream,
-        running_hop(upstream.address, timeouts={"between_bytes": "50ms", "first_byte": "50ms"}) as hop,
+        running_hop(upstream.address, timeouts={"between_bytes": "150ms", "first_byte": "150ms"}) as hop,
         hop.client() as client,
     ):
         await client.send(CLOSE)
         await client.until(b"\r\n\r\n")
-        await asyncio.sleep(0.2)  # the client's own slowness
+        await asyncio.sleep(0.4)  # the client's own slowness
         answer = read_answer(await client.all())
         assert len(answer.data) == size
         record = await hop.record()
         assert (record["truncated"], record["error"], record["response_bytes"]) == (False, None, size)
+
+
+@contextlib.asynccontextmanager
+async def narrow_client(address: str) -> AsyncIterator[RawClient]:
+    """A client whose socket takes in a few KiB and no more until they are read."""
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        host, _, port = address.rpartition(":")
+        await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+        yield RawClient(sock, 10)
+
+
+@pytest.mark.parametrize("request_head", [GET, CLOSE], ids=["kept", "closed"])
+async def test_a_client_that_never_takes_the_end_of_its_answer_is_cut_off(request_head: bytes) -> None:
+    """All of it is written, so nobody waits; but closing in order would wait for the client, for ever."""
+    body = bytes(60_000)  # less than stops the writer, more than small socket buffers hold
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    patience = {"send": "80ms", "client_idle": "60ms"}
+    async with (
+        raw_upstream(says(answer)) as upstream,
+        running_hop(upstream.address, timeouts=patience) as hop,
+        narrow_client(hop.address) as client,
+    ):
+        await until(lambda: hop.server.connections)
+        (connection,) = hop.server.connections
+        assert connection.transport is not None
+        connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        await client.send(request_head)
+        assert (await hop.record())["response_bytes"] == len(body)
+        await until(lambda: not hop.server.serving, deadline=3, what="the connection is gone")
+        assert len(await client.all()) < len(answer)
+        assert client.end == "reset"

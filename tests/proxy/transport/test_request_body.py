@@ -274,7 +274,7 @@ async def test_an_endpoint_that_takes_nothing_in_is_not_the_clients_fault() -> N
 
     async with (
         raw_upstream(takes_nothing) as upstream,
-        running_hop(upstream.address, timeouts={"send": "80ms", "client_body": "40ms"}) as hop,
+        running_hop(upstream.address, timeouts={"send": "300ms", "client_body": "200ms"}) as hop,
         hop.client() as client,
     ):
         await client.send(post("Content-Length: 67108864"))
