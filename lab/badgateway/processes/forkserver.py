@@ -20,7 +20,7 @@ import tempfile
 import time
 import uuid
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,8 +81,7 @@ class Watcher(Protocol):
 class ForkServer:
     """Handle of one fork server. Use it from one event loop; several labs may share it.
 
-    `run_id` is the value of BADGATEWAY_RUN in all its processes' environments. `failure` says that the fork server is
-    gone, and why; every watcher has been told then that its process is.
+    `run_id` is the value of BADGATEWAY_RUN in all its processes' environments.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, log: BinaryIO, run_id: str) -> None:
@@ -93,6 +92,7 @@ class ForkServer:
         self._outbox: deque[_Parcel] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._received = b""
+        self._lost: list[Callable[[], None]] = []
         self.failure: str | None = None
 
     @classmethod
@@ -133,6 +133,11 @@ class ForkServer:
     def pid(self) -> int:
         """Process id of the fork server itself."""
         return self._process.pid
+
+    def on_lost(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` once, should the fork server die; the returned function takes that back."""
+        self._lost.append(callback)
+        return lambda: self._lost.remove(callback) if callback in self._lost else None
 
     def spawn(
         self,
@@ -293,6 +298,8 @@ class ForkServer:
         self._detach()
         kill_marked(self.run_id)
         self._tell_all(Exit(why="ended with the fork server"))
+        for callback in list(self._lost):
+            callback()
 
     def _tell_all(self, exit_: Exit) -> None:
         watchers, self._watchers = list(self._watchers.values()), {}
