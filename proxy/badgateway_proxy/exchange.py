@@ -21,6 +21,7 @@ from badgateway_proxy.transport import headers
 from badgateway_proxy.transport.attempt import Attempt
 from badgateway_proxy.transport.client_connection import ClientConnection
 from badgateway_proxy.transport.client_faults import check_framing, origin_form, unspeakable
+from badgateway_proxy.transport.driving import in_task
 from badgateway_proxy.transport.request_body import NO_BODY, RequestBody, request_body
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class Exchange:
             finally:
                 attempt.finish()
             self._backoff = retry.delay
+            await in_task()
             await asyncio.sleep(retry.delay)
 
     def _begin_attempt(self) -> Attempt:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import StreamReader
@@ -24,6 +24,7 @@ from badgateway_proxy.records import ExchangeRecord, Recorder
 from badgateway_proxy.reply import Reply
 from badgateway_proxy.transport.attempt import Deadlines
 from badgateway_proxy.transport.client_connection import ClientConnection
+from badgateway_proxy.transport.driving import Exchanging
 from badgateway_proxy.transport.pool import Pool, PoolLimits
 from badgateway_proxy.transport.proxy_status import member
 from badgateway_proxy.transport.response_reader import ResponseLimits
@@ -85,7 +86,7 @@ class Hop:
         """An X-Request-ID for a request that came without one: 16 hexadecimal digits."""
         return f"{self._bits(64):016x}"
 
-    def serve(self, client: ClientConnection, message: RawRequestMessage, body: StreamReader) -> Awaitable[bool]:
+    def serve(self, client: ClientConnection, message: RawRequestMessage, body: StreamReader) -> Exchanging:
         """Serve one request. The result says whether the client's connection may carry another."""
         self.in_flight += 1
         return Exchange(self, client, message, body).run()

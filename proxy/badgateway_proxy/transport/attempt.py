@@ -194,7 +194,7 @@ class Attempt:
         while True:
             head = connection.next_head()
             if head is None:
-                await connection.changed()
+                await connection.changed
                 continue
             if head.status >= 200:
                 break

@@ -8,17 +8,20 @@ cannot be parsed (aiohttp's own is a 400 over HTTP/1.0 with a logged traceback),
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol, cast
 
 from aiohttp import StreamReader, web
 from aiohttp.helpers import DEFAULT_CHUNK_SIZE
 from aiohttp.http import HttpRequestParser, RawRequestMessage
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE, RequestHandler, _ErrInfo
 
 from badgateway_proxy.errors import HopError
 from badgateway_proxy.transport.client_faults import as_http_1_1, asked_for, client_error, unparsable
+from badgateway_proxy.transport.driving import Driven, Exchanging, in_task
 from badgateway_proxy.transport.upstream_connection import HIGH_WATER
 
 #: How much of an unfinished head is kept to say what was wrong with it, in bytes.
@@ -26,6 +29,9 @@ _HEAD_START = 512
 
 #: How long a request body that nobody wants is still read, so that its sender sees the answer (seconds).
 _LINGER = 2.0
+
+#: What aiohttp's parser makes of a request: its head and where its body is read from, or what was wrong with it.
+_Parsed = tuple[RawRequestMessage | _ErrInfo, StreamReader]
 
 
 class Gateway(Protocol):
@@ -36,7 +42,7 @@ class Gateway(Protocol):
     client_options: Mapping[str, Any]
     max_connections: int
 
-    def serve(self, client: "ClientConnection", message: RawRequestMessage, body: StreamReader) -> Awaitable[bool]:
+    def serve(self, client: "ClientConnection", message: RawRequestMessage, body: StreamReader) -> Exchanging:
         """Answer one request. The result says whether the client's connection may carry another."""
 
     def refuse(self, client: "ClientConnection", error: HopError) -> None:
@@ -47,8 +53,8 @@ class ClientConnection(RequestHandler):
     """One client's connection."""
 
     __slots__ = (
-        "_busy", "_discarding", "_gateway", "_head_start", "_head_timer", "_last", "_next_begun", "_payload",
-        "_refused", "_server", "_tunnel", "address", "host",
+        "_busy", "_discarding", "_driven", "_ended", "_gateway", "_head_start", "_head_timer", "_last", "_next_begun",
+        "_payload", "_refused", "_server", "_tunnel", "address", "host",
     )  # fmt: skip
 
     def __init__(self, server: "GatewayServer", gateway: Gateway, **options: Any) -> None:
@@ -56,7 +62,8 @@ class ClientConnection(RequestHandler):
         self._server = server
         self._gateway = gateway
         self._refused: HopError | None = None
-        self._discarding = self._last = self._next_begun = False
+        self._discarding = self._ended = self._last = self._next_begun = False
+        self._driven = Driven(self._over, self._wake)
         self._head_start = b""
         self._head_timer: asyncio.TimerHandle | None = None
         self._tunnel: Callable[[bytes], None] | None = None
@@ -68,12 +75,14 @@ class ClientConnection(RequestHandler):
     # -- requests, one after the other ----------------------------------------------------------------
 
     async def start(self) -> None:
-        """Serve this connection's requests in the connection's own task.
+        """Serve this connection's requests in the connection's own task, but for those served by hand.
 
         Replaces aiohttp's loop, which makes a task and a `web.BaseRequest` for each request so that it can turn
         what a handler raises into an answer of its own. An exchange raises nothing and answers for itself; without
         them a small exchange takes a fifth less time. The queue of parsed messages, keep-alive and the flow
         control of pipelined requests stay aiohttp's.
+
+        A request without a body that comes alone to an idle connection does not even need this task (see `driving`).
         """
         try:
             if self._refused is None:
@@ -91,19 +100,29 @@ class ClientConnection(RequestHandler):
             self._abort_unless_taken(transport)
 
     async def _serve(self) -> None:
+        driven = self._driven
         while not self._force_close:
-            while not self._messages:
+            while not (self._messages or driven.handed_over or self._ended):
                 waiter = self._waiter = self._loop.create_future()
                 await waiter
                 self._waiter = None
-            message, payload = self._messages.popleft()
-            if self._parser is not None:
-                self._parser.message_consumed()
-            if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
-                self._resume_reading_if_drained()
-            if not await self._one(message, payload) or self._last or self._force_close:
+            if self._ended:
+                return
+            if driven.handed_over:
+                keep_alive = await self._until_over(driven.rest(), EMPTY_PAYLOAD)
+            else:
+                keep_alive = await self._one(*self._next_message())
+            if not keep_alive or self._last or self._force_close:
                 return
             self._await_next()
+
+    def _next_message(self) -> _Parsed:
+        message, payload = self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        return message, payload
 
     async def _one(self, message: RawRequestMessage | _ErrInfo, payload: StreamReader) -> bool:
         if isinstance(message, _ErrInfo):
@@ -112,17 +131,40 @@ class ClientConnection(RequestHandler):
             return False
         self._busy = self._request_in_progress = True
         self._payload = payload
+        return await self._until_over(self._gateway.serve(self, message, payload), payload)
+
+    async def _until_over(self, exchanging: Awaitable[bool], payload: StreamReader) -> bool:
         try:
-            keep_alive = await self._gateway.serve(self, message, payload)
+            keep_alive = await exchanging
             if not payload.is_eof():
                 keep_alive = False
                 await self._linger()
         finally:
-            self._busy = self._request_in_progress = False
-            self._payload = None
-            if self._handler_waiter is not None and not self._handler_waiter.done():
-                self._handler_waiter.set_result(None)
+            self._not_busy()
         return keep_alive
+
+    def _not_busy(self) -> None:
+        self._busy = self._request_in_progress = False
+        self._payload = None
+        if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._handler_waiter.set_result(None)
+
+    def _over(self, keep_alive: bool) -> None:
+        """An exchange driven by hand is over; the connection's task does the rest, if there is any."""
+        self._not_busy()
+        if keep_alive and not self._last and not self._force_close:
+            self._await_next()
+            if self._messages:
+                self._wake()
+        else:
+            self._ended = self._discarding = True
+            self._wake()
+
+    def _wake(self) -> None:
+        """Wake the connection's task."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     async def _linger(self) -> None:
         """Say that no more comes, and drop what the client still sends: a RST would take the answer with it.
@@ -145,7 +187,7 @@ class ClientConnection(RequestHandler):
             self._loop.call_later(self._gateway.client_send_timeout, _cut_off, transport)
 
     def _await_next(self) -> None:
-        self._next_keepalive_close_time = close_time = self._loop.time() + self._keepalive_timeout
+        self._next_keepalive_close_time = close_time = time.monotonic() + self._keepalive_timeout
         if self._keepalive_handle is None:
             self._keepalive_handle = self._loop.call_at(close_time, self._process_keepalive)
         if self._next_begun and not self._messages:
@@ -161,6 +203,7 @@ class ClientConnection(RequestHandler):
             self._server.serving += 1
         else:
             self._refused = client_error(503, "too many client connections", retry_after=1.0)
+            self._discarding = True
         super().connection_made(transport)
         if hasattr(transport, "max_size"):
             transport.max_size = HIGH_WATER  # see UpstreamConnection.connection_made
@@ -169,20 +212,61 @@ class ClientConnection(RequestHandler):
         if self._tunnel is not None:
             self._tunnel(data)
             return
-        if self._discarding or self._refused is not None:
+        if self._discarding or self._force_close or self._close:
             return
+        parser = self._parser
+        if self._upgraded or parser is None:
+            super().data_received(data)  # which keeps it for the tunnel
+            return
+        try:
+            messages, self._upgraded, tail = parser.feed_data(data)
+        except HttpProcessingError as error:
+            messages, tail = [(_ErrInfo(status=400, exc=error, message=error.message), EMPTY_PAYLOAD)], b""
+        if self._upgraded:
+            self._message_tail = tail
+        if len(messages) == 1 and not (self._busy or self._messages or self._waiter is None):
+            message, payload = messages[0]
+            whole = payload is EMPTY_PAYLOAD and data.endswith(b"\n")
+            if whole and not (isinstance(message, _ErrInfo) or message.upgrade):
+                parser.message_consumed()
+                self._serve_by_hand(message)
+                return
+        self._leave_to_task(messages, data)
+
+    def _serve_by_hand(self, message: RawRequestMessage) -> None:
+        """Serve a request that came alone and whole, without waking the connection's task."""
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        self._head_start = b""
+        self._next_begun = False
+        self._busy = self._request_in_progress = True
+        self._payload = EMPTY_PAYLOAD
+        self._driven.begin(self._gateway.serve(self, message, EMPTY_PAYLOAD))
+
+    def _leave_to_task(self, messages: Sequence[_Parsed], data: bytes) -> None:
+        """Queue what was parsed out of `data`, if anything, for the connection's task."""
         awaiting_head = not (self._busy or self._messages)
         start = self._head_start
         if awaiting_head and len(start) < _HEAD_START:
             self._head_start = start + data[:_HEAD_START]
-        before = self._request_count
-        super().data_received(data)
-        if self._request_count != before:
+        if messages:
+            self._messages.extend(messages)
+            if not self._buffer_paused and len(self._messages) >= self._max_msg_queue_size:
+                self._pause_reading_for_buffer()
+            if not self._busy:
+                self._wake()
             self._head_arrived(start, data)
         elif awaiting_head and data:
             self._head_begun()
         elif self._payload is not None and self._payload.is_eof() and data.strip():
             self._next_begun = True
+
+    def _process_keepalive(self) -> None:
+        if self._busy:  # which aiohttp tells by whether the task waits; it is armed again after the request
+            self._keepalive_handle = None
+        else:
+            super()._process_keepalive()
 
     def _head_begun(self) -> None:
         if self._head_timer is None:
@@ -251,6 +335,7 @@ class ClientConnection(RequestHandler):
         if self._refused is None:
             self._server.serving -= 1
         super().connection_lost(exc)
+        self._driven.cancel()
 
     # -- for the exchange -----------------------------------------------------------------------------
 
@@ -271,6 +356,7 @@ class ClientConnection(RequestHandler):
         Raises:
             ConnectionError: the client left, or was cut off.
         """
+        await in_task()
         try:
             async with asyncio.timeout(within):
                 await self._drain_helper()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from badgateway_proxy.errors import ErrorType, HopError, Phase
 from badgateway_proxy.policies.balancer import Endpoint
+from badgateway_proxy.transport.driving import in_task
 from badgateway_proxy.transport.response_reader import ResponseLimits
 from badgateway_proxy.transport.upstream_connection import UpstreamConnection
 
@@ -71,6 +72,7 @@ class Pool:
                 connection_refused, connection_timeout, proxy_internal_error (out of descriptors).
         """
         looked_up = False
+        await in_task()
         try:
             async with asyncio.timeout_at(deadline):
                 addresses = await self._addresses(endpoint)

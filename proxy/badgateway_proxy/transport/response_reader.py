@@ -269,7 +269,7 @@ class ResponseReader:
 
     # -- what goes wrong ------------------------------------------------------------------------------
 
-    def fail(self, error: HopError) -> None:
+    def _note(self, error: HopError) -> None:
         """End the exchange with `error`. The first error stays, and so does a whole response."""
         if self.complete:
             self._keep_alive = False
@@ -278,7 +278,7 @@ class ResponseReader:
 
     def _unusable_because(self, kind: ErrorType, details: str) -> None:
         self._unusable = True
-        self.fail(HopError(kind, details, phase=self.phase, first_bytes=self.first_bytes))
+        self._note(HopError(kind, details, phase=self.phase, first_bytes=self.first_bytes))
 
     def _too_large(self, details: str, *, one: bool = False) -> None:
         kinds = ErrorType.HTTP_RESPONSE_HEADER_SIZE, ErrorType.HTTP_RESPONSE_HEADER_SECTION_SIZE

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from badgateway_proxy.errors import ErrorType, HopError
 from badgateway_proxy.transport.diagnosis import closed_early
+from badgateway_proxy.transport.driving import Change
 from badgateway_proxy.transport.response_reader import ResponseHead, ResponseLimits, ResponseReader
 
 #: Bytes of body held for a slow reader before reading from the peer pauses.
@@ -35,11 +36,12 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         super().__init__(limits)
         self._loop = loop
         self._on_lost = on_lost
+        #: To await until something has happened: bytes came, a deadline passed, the connection ended.
+        self.changed = Change(loop)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: float | None = None
         self._deadline_error: tuple[ErrorType, str] = (ErrorType.CONNECTION_READ_TIMEOUT, "")
-        self._read_waiter: asyncio.Future[None] | None = None
         self._write_waiter: asyncio.Future[None] | None = None
         self._writing_paused = False
         self._reading_paused = False
@@ -107,11 +109,6 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
             raise self._error
         return None
 
-    def changed(self) -> "asyncio.Future[None]":
-        """Wait (await it) until something has happened: bytes came, a deadline passed, the connection ended."""
-        waiter = self._read_waiter = self._loop.create_future()
-        return waiter
-
     async def read(self) -> bytes:
         """Return what has come of the body, waiting for some; `b""` at its end.
 
@@ -123,7 +120,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
                 return b""
             if self._error is not None:
                 raise self._error
-            await self.changed()
+            await self.changed
         self._deadline = None  # while the client is slow to take these bytes, the peer is not late
         return self.take()
 
@@ -140,13 +137,6 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
         return data
-
-    def _wake(self) -> None:
-        waiter = self._read_waiter
-        if waiter is not None:
-            self._read_waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
 
     @property
     def reusable(self) -> bool:
@@ -200,8 +190,8 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
 
     def fail(self, error: HopError) -> None:
         """End the exchange with `error`; whoever waits gets it. The first error stays, and so does a whole response."""
-        super().fail(error)
-        self._wake()
+        self._note(error)
+        self.changed.happened()
         if self._write_waiter is not None and not self._write_waiter.done():
             self._write_waiter.set_result(None)
 
@@ -231,7 +221,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
             self._reading_paused = True
             if not self._transport.is_closing():
                 self._transport.pause_reading()
-        self._wake()
+        self.changed.happened_now()
 
     def eof_received(self) -> None:
         """Note that the peer ends the connection; asyncio now closes it."""
@@ -259,7 +249,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
                 self.complete = True
             else:
                 self._error = self._lost(exc)
-        self._wake()
+        self.changed.happened()
         if self._write_waiter is not None and not self._write_waiter.done():
             self._write_waiter.set_result(None)
 
@@ -269,7 +259,10 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         sock = self.get_extra_info("socket")
         try:
             while sock is not None and self._buffered <= HIGH_WATER and (data := os.read(sock.fileno(), HIGH_WATER)):
-                self.data_received(data)
+                if self._tunnel is None:
+                    self._feed(data)
+                else:
+                    self._tunnel(data)
         except OSError:
             return
 

@@ -47,7 +47,7 @@ async def use(pool: Pool, endpoint: Endpoint, request: bytes = b"GET / HTTP/1.1\
     connection.send_head(request, "GET")
     async with asyncio.timeout(5):
         while connection.next_head() is None:
-            await connection.changed()
+            await connection.changed
         body = b""
         while data := await connection.read():
             body += data

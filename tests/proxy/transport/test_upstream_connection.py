@@ -145,7 +145,7 @@ async def test_an_answer_before_a_reset_is_read_though_writing_failed() -> None:
         await connection.send_body(b"more")
         async with asyncio.timeout(5):
             while (head := connection.next_head()) is None:
-                await connection.changed()
+                await connection.changed
         assert head.status == 413
         assert await connection.read() == b"big"
         assert not connection.reusable
