@@ -188,9 +188,9 @@ def _when(values: object) -> list[str]:
 
 
 def _ends(fault: Mapping[str, Any], target: str) -> str:
-    """How the fault ends: the dead stay dead until somebody starts them."""
+    """How the fault ends: the dead stay dead until somebody starts them, unless that is part of the fault."""
     dead = [part["node"] for part in fault.get("parts", ()) if "killed" in part["proof"] or "exited" in part["proof"]]
-    if dead:
+    if dead and not FAULTS[fault["kind"]].respawns:
         return f"{', '.join(dead)} dead until `badgateway restart {target}`"
     return f"{_left(fault)}, or when you say `badgateway fault clear {fault['id']}`"
 

@@ -175,6 +175,11 @@ class FaultType(Generic[S]):
     respawn: Callable[[S], Mapping[str, Any] | None] = field(default=_never)
 
     @property
+    def respawns(self) -> bool:
+        """Whether a supervisor starts again what it killed."""
+        return self.respawn is not _never
+
+    @property
     def before_the_request(self) -> bool:
         """Whether it acts on a connection from which nothing was read yet."""
         return isinstance(self.effect, Script) and self.effect.on_accept
