@@ -143,7 +143,7 @@ _VARYING = (
     (re.compile(r"\btoken \S+"), "token TOKEN"),
     (re.compile(rf"127\.0\.0\.1:(?!(?:{'|'.join(map(str, DOCUMENTED))})\b)\d{{4,5}}"), "ADDRESS"),
     (re.compile(r"\b\d+(\.\d{2,}|(\.\d+)?e-\d+)"), "NUMBER"),
-    (re.compile(r'("duration": |\btime=")\d+(\.\d+)?'), r"\1NUMBER"),
+    (re.compile(r'("duration": |"expires_in": |\btime=")\d+(\.\d+)?'), r"\1NUMBER"),
     (re.compile(r"(?m)^Date: .*$"), "Date: DATE"),
     (re.compile(r'\btimestamp="[^"]*"'), "TIMESTAMP"),
     (re.compile(r"\b\d{1,3}(\.\d)? (checks)"), r"N \2"),
