@@ -23,7 +23,7 @@ demo: setup ## break a real chain in ten scenes, each checked (under 30 s)
 	@$(BIN)/badgateway demo
 
 lab: setup ## bring up the chain and stay: CDN on 8080, control API on 8500 (UP="options" for more)
-	@$(BIN)/badgateway up $(UP)
+	@$(BIN)/badgateway up $(UP) || [ $$? -eq 130 ]
 
 test: setup ## all tests, on both cores
 	$(BIN)/pytest -n 2 --dist worksteal
