@@ -113,14 +113,15 @@ async def test_a_bug_of_the_hop_keeps_no_permit(monkeypatch: pytest.MonkeyPatch)
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    breaker = {"minimum_calls": 1, "window": {"size": 1}, "permitted_probes": 1}
-    async with raw_upstream(healthy) as upstream, running_hop(upstream.address, breaker=breaker) as hop:
-        hop.hop.breaker.force_open(hop.hop.clock.now())
-        hop.hop.breaker.force_closed(hop.hop.clock.now())
+    breaker = {"minimum_calls": 1, "window": {"size": 1}, "permitted_probes": 1, "open_for": "30s"}
+    async with raw_upstream(says(then="reset")) as upstream, running_hop(upstream.address, breaker=breaker) as hop:
+        await hop.get()
+        hop.hop.clock.advance(30)
+        assert hop.hop.state()["breaker"]["state"] == "half_open"
         monkeypatch.setattr(Attempt, "send", broken)
         assert read_answer(await hop.get()).status == 500
-        assert hop.hop.state()["breaker"]["calls"] == 0
-        assert hop.hop.pool.open == 0
+        assert hop.hop.state()["breaker"]["probes_left"] == 1
+        await until(lambda: not hop.hop.pool.open)
         hop.complaints.clear()
 
 

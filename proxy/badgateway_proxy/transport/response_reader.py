@@ -224,7 +224,7 @@ class ResponseReader:
             return
         self._head_done = True
         self._until_close = not (head.chunked or head.length is not None)
-        self._keep_alive = parser.should_keep_alive() and head.status != _SWITCHING_PROTOCOLS
+        self._keep_alive = parser.should_keep_alive()
         self._heads.append(head)
         if self._head_only:
             self._finish()

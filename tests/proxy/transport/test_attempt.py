@@ -7,7 +7,10 @@ import asyncio
 import pytest
 
 from badgateway_proxy.configuration.settings import TimeoutSettings
-from badgateway_proxy.transport.attempt import Deadlines
+from badgateway_proxy.policies.balancer import parse_endpoint
+from badgateway_proxy.records import AttemptRecord
+from badgateway_proxy.transport.attempt import Attempt, Deadlines
+from badgateway_proxy.transport.request_body import RequestBody
 from tests.support.answers import read_answer
 from tests.support.peers import OK, Script, field, full_backlog, healthy, says
 from tests.support.processes import until
@@ -123,3 +126,23 @@ def test_the_words_for_each_deadline_name_it() -> None:
     assert deadlines.silent == "no more of the body for 2 s"
     assert deadlines.stuck == "the peer took in no more of the request for 3 s"
     assert deadlines.whole_late == "the exchange was not over within 30 s"
+
+
+async def test_a_client_that_leaves_when_asked_for_its_body_ends_the_sending_quietly() -> None:
+    """Between a client's FIN and the end of its exchange the sender may still come to write to it."""
+    loop = asyncio.get_running_loop()
+
+    def gone() -> None:
+        raise ConnectionResetError("the client left")
+
+    async with raw_upstream(says(then="hang")) as upstream, running_hop(upstream.address) as hop:
+        record = AttemptRecord(upstream.address, 0.0)
+        endpoint = parse_endpoint(upstream.address)
+        attempt = Attempt(loop, hop.hop.pool, endpoint, hop.hop.deadlines, loop.time() + 5, record, loop.time())
+        await attempt.connect()
+        body = RequestBody.__new__(RequestBody)
+        body.small, body.chunked, body.expects_continue = None, False, True
+        attempt.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", body, "POST", gone)
+        await until(lambda: upstream.heads)
+        attempt.cancel()
+        attempt.finish()  # running_hop complains of a task whose exception nobody took

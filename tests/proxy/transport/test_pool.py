@@ -251,10 +251,12 @@ def resolve(monkeypatch: pytest.MonkeyPatch, name: str, *addresses: str) -> None
     monkeypatch.setattr(loop, "getaddrinfo", found)
 
 
-async def test_every_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dead", [["127.0.0.77"], ["127.0.0.77", "127.0.0.78"], []])
+@pytest.mark.parametrize("last", [True, False])
+async def test_every_address_of_a_name_is_tried(dead: list[str], last: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """localhost is often ::1 first, and the service listens on 127.0.0.1 only."""
     async with raw_upstream(healthy) as upstream, pool_of() as pool:
-        resolve(monkeypatch, "localhost", "127.0.0.77", "127.0.0.1")
+        resolve(monkeypatch, "localhost", *([*dead, "127.0.0.1"] if last else ["127.0.0.1", *dead]))
         connection = await opened(pool, parse_endpoint(f"localhost:{upstream.port}"))
         assert connection.local.startswith("127.0.0.1:")
 

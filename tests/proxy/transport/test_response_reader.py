@@ -52,6 +52,7 @@ RESPONSES: list[tuple[bytes, str]] = [
     (CHUNKED + b"3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\nT: x\r\n\r\n", "GET"),
     (b"HTTP/1.1 200 OK\r\n\r\nuntil the end", "GET"),
     (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + OK, "GET"),
+    (b"HTTP/1.1 103 Early Hints\r\nLink: <%b>\r\n\r\n" % (b"x" * 600) * 3 + OK, "GET"),
     (b"HTTP/1.1 204 No Content\r\n\r\n", "GET"),
     (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "GET"),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "HEAD"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -88,42 +89,51 @@ async def test_what_the_endpoint_says_last_still_arrives(protocol: str) -> None:
 
 @PROTOCOLS
 async def test_what_the_client_says_last_still_arrives(protocol: str) -> None:
-    last = b"bye" * 500_000
-    go = asyncio.Event()
+    """Also what the endpoint was too slow to take in before the client left."""
+    last = b"bye" * 50_000
+    narrow, go = (socket.SOL_SOCKET, socket.SO_RCVBUF, 4096), asyncio.Event()
 
     async def listens(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(*narrow)
         await upstream.read_head(reader)
         writer.write(switching(protocol))
         await go.wait()
-        upstream.heads.append(await reader.read(-1))
+        received = b""
+        while data := await reader.read(4096):
+            received += data
+            await asyncio.sleep(0)
+        upstream.heads.append(received)
 
     async with raw_upstream(listens) as upstream, running_hop(upstream.address) as hop:
         async with hop.client() as client:
             await client.send(upgrade(protocol))
             await client.until(b"\r\n\r\n")
-            sending = asyncio.create_task(client.send(last))
-            await asyncio.sleep(0)
-            go.set()
-            await sending
+            (connection,) = hop.hop.pool._all
+            connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+            await client.send(last)
+        go.set()
         await until(lambda: len(upstream.heads) > 1)
         assert upstream.heads[1] == last
 
 
-async def test_bytes_sent_before_the_answer_are_not_lost() -> None:
+@pytest.mark.parametrize(("protocol", "behind"), [("websocket", b"early"), ("websocket", b""), ("shop/2", b"")])
+async def test_bytes_sent_before_the_answer_are_not_lost(protocol: str, behind: bytes) -> None:
     go = asyncio.Event()
+    sent = behind + b"GET / bytes"
 
     async def slow(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await upstream.read_head(reader)
         await go.wait()
-        writer.write(switching())
-        writer.write(await reader.readexactly(10))
+        writer.write(switching(protocol))
+        writer.write(await reader.readexactly(len(sent)))
 
     async with raw_upstream(slow) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
-        await client.send(upgrade() + b"early")
+        await client.send(upgrade(protocol) + behind)
         await until(lambda: upstream.heads)
-        await client.send(b"bytes")
+        await client.send(b"GET / bytes")
+        await asyncio.sleep(0.01)  # they reach the hop before the answer does
         go.set()
-        assert read_answer(await client.all()).body == b"earlybytes"
+        assert read_answer(await client.all()).body == sent
 
 
 @PROTOCOLS
