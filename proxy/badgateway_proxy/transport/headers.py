@@ -57,7 +57,14 @@ _RESPONSE_NAMES = FieldNames(HOP_BY_HOP | _APPENDED)
 #: Connection lists nothing.
 NO_NAMES: Set[bytes] = frozenset()
 
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+#: RFC 9110's phrases: before Python 3.13 the standard library has older ones for these.
+_RENAMED = {
+    413: b"Content Too Large",
+    414: b"URI Too Long",
+    416: b"Range Not Satisfiable",
+    422: b"Unprocessable Content",
+}
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | _RENAMED
 _STATUS_LINES = {code: b"HTTP/1.1 %d %s\r\n" % (code, phrase) for code, phrase in _REASONS.items()}
 
 
