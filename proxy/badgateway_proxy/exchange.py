@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import StreamReader
 from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from badgateway_proxy.errors import ErrorType, HopError, Phase
 from badgateway_proxy.policies.breaker import Outcome, Permit, outcome_of
@@ -22,7 +23,7 @@ from badgateway_proxy.transport.attempt import Attempt
 from badgateway_proxy.transport.client_connection import ClientConnection
 from badgateway_proxy.transport.client_faults import check_framing, origin_form, unspeakable
 from badgateway_proxy.transport.driving import in_task
-from badgateway_proxy.transport.request_body import NO_BODY, RequestBody, request_body
+from badgateway_proxy.transport.request_body import NO_BODY, RequestBody
 
 if TYPE_CHECKING:
     from badgateway_proxy.hop import Hop
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SWITCHING_PROTOCOLS = 101
-_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 
 
 class Exchange:
@@ -45,8 +46,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_backoff", "_body", "_client", "_content", "_deadline", "_hop", "_keep_alive", "_message", "_permit",
-        "_record", "_reply", "_started", "_target", "_tried", "_upgrade",
+        "_backoff", "_body", "_client", "_content", "_deadline", "_fields", "_hop", "_keep_alive", "_message",
+        "_permit", "_record", "_reply", "_request_id", "_started", "_target", "_tried", "_upgrade",
     )  # fmt: skip
 
     def __init__(self, hop: "Hop", client: ClientConnection, message: RawRequestMessage, content: StreamReader) -> None:
@@ -63,9 +64,10 @@ class Exchange:
         # After an upgrade that came to nothing, aiohttp's parser would read no further request.
         self._keep_alive = not (message.should_close or message.upgrade or hop.draining)
         self._started = time.monotonic()
-        self._deadline = self._started + hop.timeouts.request
-        request_id = message.headers.get("X-Request-ID")
-        if request_id is None or not _REQUEST_ID.fullmatch(request_id):
+        self._deadline = self._started + hop.deadlines.whole
+        self._fields = headers.telling_fields(message.raw_headers)
+        request_id = self._given_id() if self._fields else None
+        if request_id is None:
             request_id = hop.new_request_id()
         self._record = ExchangeRecord(
             hop.name, hop.tier, request_id, time.time(), client.address, message.method, message.path
@@ -100,20 +102,28 @@ class Exchange:
 
     # -- the way there ---------------------------------------------------------------------------------
 
+    def _given_id(self) -> str | None:
+        given = self._fields.get(b"x-request-id")
+        return given[0].decode() if given and _REQUEST_ID.fullmatch(given[0]) else None
+
     def _admit(self) -> None:
-        message, hop = self._message, self._hop
-        version, fields, limits = message.version, message.headers, hop.limits
+        message, hop, fields = self._message, self._hop, self._fields
+        version = message.version
         if version not in (HttpVersion11, HttpVersion10):
             raise unspeakable(f"{version.major}.{version.minor}")
-        check_framing(message, max_header=limits.request_header, max_headers=limits.request_headers_total)
+        if fields or len(message.raw_headers) > hop.harmless_headers:
+            limits = hop.limits
+            check_framing(message, max_header=limits.request_header, max_headers=limits.request_headers_total)
         if not self._target.startswith("/"):
             self._target = origin_form(message)
-        if "Via" in fields and hop.is_in(fields.getall("Via")):
+        if fields and hop.is_in(fields.get(b"via", ())):
             details = f"Via already names {hop.config.name}: this request has been here before"
             raise HopError(ErrorType.PROXY_LOOP_DETECTED, details, phase=Phase.CLIENT)
         if message.upgrade and version == HttpVersion11:  # RFC 9110 section 7.8: ignored in HTTP/1.0
             self._upgrade = headers.upgrade_of(message.raw_headers)
-        self._body = request_body(message, self._content, limit=limits.request_body, within=hop.timeouts.client_body)
+        if self._content is not EMPTY_PAYLOAD:
+            limit, within = hop.limits.request_body, hop.timeouts.client_body
+            self._body = RequestBody(message, self._content, limit=limit, within=within)
 
     async def _forward(self) -> bool:
         number = 0
@@ -145,7 +155,7 @@ class Exchange:
     def _begin_attempt(self) -> Attempt:
         hop, record = self._hop, self._record
         endpoint = hop.balancer.pick(self._tried)
-        begun = time.monotonic()
+        begun = time.monotonic() if self._tried else self._started
         now = begun + hop.clock.offset
         permit = hop.breaker.try_acquire(now)
         record.breaker = hop.breaker.current
@@ -156,7 +166,8 @@ class Exchange:
         self._permit = permit
         self._tried.append(endpoint)
         attempt = AttemptRecord(endpoint.text, begun - self._started)
-        attempt.backoff = self._backoff
+        if self._backoff:
+            attempt.backoff = self._backoff
         record.attempts.append(attempt)
         return Attempt(hop.loop, hop.pool, endpoint, hop.deadlines, self._deadline, attempt, begun)
 
@@ -184,11 +195,9 @@ class Exchange:
             message.method,
             self._target,
             message.raw_headers,
-            also_dropped=headers.named_by_connection_text(message.headers.getall("Connection"))
-            if "Connection" in message.headers
-            else headers.NO_NAMES,
+            also_dropped=headers.named_by_connection(self._fields.get(b"connection", ())),
             via=hop.via,
-            request_id=self._record.request_id.encode(),
+            request_id=self._reply.request_id,
             client=self._client.host,
             next_hop=next_hop,
             host=message.url.raw_authority if absolute else None,

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import StreamReader
@@ -62,6 +62,8 @@ class Hop:
         self.config = config
         self.timeouts = config.timeouts
         self.limits = config.limits
+        #: So many request headers cannot be too large together, each being within its own limit.
+        self.harmless_headers = config.limits.request_headers_total // (2 * config.limits.request_header)
         self.deadlines = Deadlines(config.timeouts)
         self.balancer = RoundRobin([parse_endpoint(upstream) for upstream in config.upstreams])
         self.retry = RetryPolicy(config.retry)
@@ -69,7 +71,7 @@ class Hop:
         self.profile = PROFILES[config.profile]
         self.name, self.tier = config.name, config.tier
         self.via = f"1.1 {config.name}".encode()
-        self.member_prefix = f'{config.name}; next-hop="'
+        self._members: dict[tuple[str, int], tuple[str, bytes]] = {}
         self.client_head_timeout = config.timeouts.client_head
         self.client_send_timeout = config.timeouts.send
         self.client_options: Mapping[str, Any] = {
@@ -117,10 +119,19 @@ class Hop:
             record.client_gone = True
         self.recorder.add(record)
 
-    def is_in(self, via: list[str]) -> bool:
+    def is_in(self, via: Sequence[bytes]) -> bool:
         """Whether this hop's name stands in a Via header already (RFC 9110 section 7.6.3)."""
-        names = (entry.split() for line in via for entry in line.split(","))
-        return any(len(words) >= 2 and words[1] == self.config.name for words in names)
+        name = self.config.name.encode()
+        names = (entry.split() for line in via for entry in line.split(b","))
+        return any(len(words) >= 2 and words[1] == name for words in names)
+
+    def relay_member(self, endpoint: str, status: int) -> tuple[str, bytes]:
+        """This hop's Proxy-Status member for a response that it relays, as text and as bytes."""
+        found = self._members.get((endpoint, status))
+        if found is None:
+            text = member(self.name, next_hop=endpoint, received_status=status)
+            found = self._members[endpoint, status] = text, text.encode()
+        return found
 
     def error_member(self, error: HopError, *, endpoint: str | None, status: int) -> str:
         """This hop's Proxy-Status member for a response that it generates (RFC 9209 section 2)."""

@@ -35,7 +35,16 @@ class Reply:
         record: filled in with what the client gets.
     """
 
-    __slots__ = ("_client", "_ends_with_connection", "_hop", "_http_1_0", "_message", "_record", "head_sent")
+    __slots__ = (
+        "_client",
+        "_ends_with_connection",
+        "_hop",
+        "_http_1_0",
+        "_message",
+        "_record",
+        "head_sent",
+        "request_id",
+    )
 
     def __init__(
         self, hop: "Hop", client: ClientConnection, message: RawRequestMessage, record: ExchangeRecord
@@ -47,6 +56,8 @@ class Reply:
         self._http_1_0 = message.version == HttpVersion10
         self._ends_with_connection = False
         self.head_sent = False
+        #: The exchange's id, as bytes.
+        self.request_id = record.request_id.encode()
 
     def ask_for_body(self) -> None:
         """Write `100 Continue` to a client that waits for it before it sends its body (RFC 9110 section 10.1.1)."""
@@ -111,14 +122,14 @@ class Reply:
     ) -> bytes:
         hop, record = self._hop, self._record
         record.status = head.status
-        record.proxy_status = f'{hop.member_prefix}{attempt.endpoint.text}"; received-status={head.status}'
+        record.proxy_status, proxy_status = hop.relay_member(attempt.endpoint.text, head.status)
         return headers.response_head(
             head.status,
             head.reason,
             head.headers,
             via=hop.via,
-            request_id=record.request_id.encode(),
-            proxy_status=record.proxy_status.encode(),
+            request_id=self.request_id,
+            proxy_status=proxy_status,
             also_dropped=headers.named_by_connection(head.connection) if head.connection else headers.NO_NAMES,
             chunked=chunked,
             connection=connection,
@@ -191,7 +202,7 @@ class Reply:
             status,
             fields,
             via=hop.via,
-            request_id=record.request_id.encode(),
+            request_id=self.request_id,
             proxy_status=record.proxy_status.encode(),
             connection=self._option(keep_alive),
         )

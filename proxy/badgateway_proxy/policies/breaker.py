@@ -84,7 +84,12 @@ def outcome_of(settings: BreakerSettings, error: ErrorType | None, status: int |
         return Outcome.FAILURE if ERROR_TABLE[error].breaker else Outcome.IGNORED
     if status is None:
         return Outcome.IGNORED
-    return Outcome.FAILURE if status in settings.failure_statuses else Outcome.SUCCESS
+    return _FAILURE if status in settings.failure_statuses else _SUCCESS
+
+
+# Looking up an enum's member takes as long as a call, and these are needed for every request.
+_CLOSED: Final = State.CLOSED
+_SUCCESS, _FAILURE, _IGNORED = Outcome.SUCCESS, Outcome.FAILURE, Outcome.IGNORED
 
 
 class Permit:
@@ -107,7 +112,8 @@ class Breaker:
     def __init__(self, settings: BreakerSettings, listener: Listener | None = None) -> None:
         self._listener = listener
         self._generation = 0
-        self._state = State.CLOSED
+        self.current = State.CLOSED
+        """The state as of the last call; unlike `state` it does not look at the clock."""
         self._since = 0.0
         self._permits_left = 0
         self._verdict: Totals = (0, 0, 0)
@@ -117,12 +123,12 @@ class Breaker:
         """How often it opened by itself since the start or the last reset."""
         self._adopt(settings)
         if not settings.enabled:
-            self._state = State.DISABLED
+            self.current = State.DISABLED
 
     def try_acquire(self, now: float) -> Permit | None:
         """Leave for one call, to be reported; None: refused, see `retry_after`."""
-        state = self._state
-        if state is State.CLOSED or state is State.DISABLED:
+        state = self.current
+        if state is _CLOSED or state is State.DISABLED:
             return Permit(self._generation)
         if self.state(now) is State.HALF_OPEN and self._permits_left > 0:
             self._permits_left -= 1
@@ -138,27 +144,24 @@ class Breaker:
         if permit.spent or permit.generation != self._generation:
             return
         permit.spent = True
-        state = self._state
-        if state is State.CLOSED:
-            if outcome is not Outcome.IGNORED:
-                self._count(outcome is Outcome.FAILURE, duration > self._slow_call, now)
+        state = self.current
+        if state is _CLOSED:
+            if outcome is not _IGNORED:
+                calls, failures, slow_calls = self._window.add(outcome is _FAILURE, duration > self._slow_call, now)
+                if (failures or slow_calls) and calls >= self._minimum and self._too_many(failures, slow_calls, calls):
+                    self._transition(Event.THRESHOLD_REACHED, now)
         elif state is State.HALF_OPEN:
             self._count_probe(outcome, duration, now)
 
-    @property
-    def current(self) -> State:
-        """The state as of the last call; unlike `state` it does not look at the clock."""
-        return self._state
-
     def state(self, now: float) -> State:
         """The state at ``now``; moves on by itself when its time is up."""
-        if self._state is State.OPEN and now - self._since >= self._settings.open_for:
+        if self.current is State.OPEN and now - self._since >= self._settings.open_for:
             self._transition(Event.WAITED, now)
-        elif self._state is State.HALF_OPEN:
+        elif self.current is State.HALF_OPEN:
             limit = self._settings.max_half_open
             if limit and now - self._since >= limit:
                 self._transition(Event.PROBES_OVERDUE, now)
-        return self._state
+        return self.current
 
     def retry_after(self, now: float) -> float:
         """Seconds after which a call may be let through again; 0 when one may be now.
@@ -220,9 +223,9 @@ class Breaker:
         }
 
     def _totals(self, now: float) -> Totals:
-        if self._state is State.HALF_OPEN:
+        if self.current is State.HALF_OPEN:
             return self._probes, self._probe_failures, self._slow_probes
-        if self._state is State.OPEN:
+        if self.current is State.OPEN:
             return self._verdict
         return self._window.totals(now)
 
@@ -244,21 +247,16 @@ class Breaker:
         self._probes = self._probe_failures = self._slow_probes = 0
 
     def _transition(self, event: Event, now: float) -> None:
-        old, new = self._state, TRANSITIONS[self._state, event]
+        old, new = self.current, TRANSITIONS[self.current, event]
         if new is State.OPEN:
             self._verdict = self._totals(now)
-        self._state = new
+        self.current = new
         self._since = now
         self._renew()
         if event in (Event.THRESHOLD_REACHED, Event.PROBES_FAILED, Event.PROBES_OVERDUE):
             self.opened += 1
         if self._listener is not None and new is not old:
             self._listener(old, new, event)
-
-    def _count(self, failed: bool, slow: bool, now: float) -> None:
-        calls, failures, slow_calls = self._window.add(failed, slow, now)
-        if calls >= self._minimum and (failures or slow_calls) and self._too_many(failures, slow_calls, calls):
-            self._transition(Event.THRESHOLD_REACHED, now)
 
     def _count_probe(self, outcome: Outcome, duration: float, now: float) -> None:
         if outcome is Outcome.IGNORED:

@@ -5,8 +5,8 @@ comes out as the `HopError` that the pool or the connection classified, its phas
 """
 
 import asyncio
-import time
 from collections.abc import Callable
+from time import monotonic
 
 from badgateway_proxy.configuration.settings import TimeoutSettings
 from badgateway_proxy.errors import ErrorType, HopError, Phase
@@ -21,6 +21,10 @@ from badgateway_proxy.transport.upstream_connection import UpstreamConnection
 _SWITCHING_PROTOCOLS = 101
 _SERVICE_UNAVAILABLE = 503
 
+# Looking up an enum's member takes as long as a call.
+_WAIT, _RECEIVE = Phase.WAIT, Phase.RECEIVE
+_LATE = ErrorType.HTTP_RESPONSE_TIMEOUT
+
 
 class Deadlines:
     """A hop's deadlines for an attempt, with the words that passing each means, made once."""
@@ -33,6 +37,7 @@ class Deadlines:
         "send",
         "silent",
         "stuck",
+        "whole",
         "whole_late",
     )
 
@@ -41,6 +46,7 @@ class Deadlines:
         self.send = timeouts.send
         self.first_byte = timeouts.first_byte
         self.between_bytes = timeouts.between_bytes
+        self.whole = timeouts.request
         self.stuck = f"the peer took in no more of the request for {timeouts.send:g} s"
         self.head_late = f"no whole response head within {timeouts.first_byte:g} s"
         self.silent = f"no more of the body for {timeouts.between_bytes:g} s"
@@ -132,7 +138,7 @@ class Attempt:
         connection = self.connection
         record = self.record
         if body.small is not None:
-            connection.send_head(head + body.small, method)
+            connection.send_head(head + body.small if body.small else head, method)
             record.send = self._lap()
             self._await_head(connection)
             return
@@ -154,7 +160,7 @@ class Attempt:
                 if not data:
                     break
                 if not connection.head_done:
-                    late = time.monotonic() + self._deadlines.send
+                    late = monotonic() + self._deadlines.send
                     self._limit(connection, late, ErrorType.CONNECTION_WRITE_TIMEOUT, self._deadlines.stuck)
                 await connection.send_body(b"%x\r\n%b\r\n" % (len(data), data) if body.chunked else data)
             if body.chunked:
@@ -169,10 +175,13 @@ class Attempt:
             self._await_head(connection)
 
     def _await_head(self, connection: UpstreamConnection) -> None:
-        self.record.phase = connection.phase = Phase.WAIT
+        self.record.phase = connection.phase = _WAIT
         deadlines = self._deadlines
         late = self.mark + deadlines.first_byte
-        self._limit(connection, late, ErrorType.HTTP_RESPONSE_TIMEOUT, deadlines.head_late)
+        if late <= self._whole:
+            connection.expect_within(late, _LATE, deadlines.head_late)
+        else:
+            connection.expect_within(self._whole, _LATE, deadlines.whole_late)
 
     def _limit(self, connection: UpstreamConnection, deadline: float, error: ErrorType, words: str) -> None:
         if deadline > self._whole:
@@ -202,12 +211,14 @@ class Attempt:
                 self._check_switch(head, upgrade)
                 break
             on_interim(head)
-        self.record.wait = self._lap()
-        self.record.status = head.status
+        record = self.record
+        record.wait = self._lap()
+        record.status = head.status
         if head.status == _SERVICE_UNAVAILABLE:
             self.retry_after = retry_after_of(head.headers)
-        self.record.phase = connection.phase = Phase.RECEIVE
-        connection.expect_nothing()
+        record.phase = connection.phase = _RECEIVE
+        if not connection.complete:
+            connection.expect_nothing()
         return head
 
     def _check_switch(self, head: ResponseHead, asked: bytes | None) -> None:
@@ -230,7 +241,7 @@ class Attempt:
             HopError: why it will never be complete.
         """
         connection = self.connection
-        deadlines, now = self._deadlines, time.monotonic()
+        deadlines, now = self._deadlines, monotonic()
         if now > self._whole:
             raise HopError(ErrorType.HTTP_RESPONSE_TIMEOUT, deadlines.whole_late, phase=connection.phase)
         late = now + deadlines.between_bytes
@@ -238,7 +249,7 @@ class Attempt:
         return await connection.read()
 
     def _lap(self) -> float:
-        now = time.monotonic()
+        now = monotonic()
         mark, self.mark = self.mark, now
         return now - mark
 
@@ -270,7 +281,7 @@ class Attempt:
         if not self._opened:
             return
         connection, record, sender = self.connection, self.record, self._sender
-        if record.phase is Phase.RECEIVE and record.error is None:
+        if record.phase is _RECEIVE and record.error is None:
             record.receive = self._lap()
         if sender is not None and not sender.done():
             sender.cancel()

@@ -22,12 +22,13 @@ class Change:
         loop: the running event loop.
     """
 
-    __slots__ = ("_driven", "_loop", "_waiter")
+    __slots__ = ("_loop", "_waiter", "driven")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiter: asyncio.Future[None] | None = None
-        self._driven: Driven | None = None
+        #: What to resume next time.
+        self.driven: Driven | None = None
 
     def __await__(self) -> Generator[Any, Any, None]:
         if current_task(self._loop) is None:
@@ -36,14 +37,10 @@ class Change:
             self._waiter = self._loop.create_future()
             yield from self._waiter
 
-    def tell(self, driven: "Driven") -> None:
-        """Resume `driven` next time."""
-        self._driven = driven
-
     def happened(self) -> None:
         """Let who waits go on in a later turn of the event loop, in a task."""
-        if self._driven is not None:
-            driven, self._driven = self._driven, None
+        if self.driven is not None:
+            driven, self.driven = self.driven, None
             driven.hand_over()
         elif self._waiter is not None:
             waiter, self._waiter = self._waiter, None
@@ -52,8 +49,8 @@ class Change:
 
     def happened_now(self) -> None:
         """As `happened`, but a driven coroutine goes on within this call: for a callback that is over behind it."""
-        if self._driven is not None:
-            driven, self._driven = self._driven, None
+        if self.driven is not None:
+            driven, self.driven = self.driven, None
             driven.resume()
         else:
             self.happened()
@@ -115,7 +112,7 @@ class Driven:
             if awaited is None:
                 self.hand_over()
             else:
-                awaited.tell(self)
+                awaited.driven = self
 
     def hand_over(self) -> None:
         """Let it go on in a task."""

@@ -4,7 +4,7 @@ Pure. Rules: RFC 9110 section 7.6.1 (hop-by-hop fields), 7.6.3 (Via); RFC 7239 (
 X-Forwarded-* as HAProxy, nginx and Envoy write them; traceparent passes through untouched (W3C Trace Context).
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from http import HTTPStatus
 
@@ -54,6 +54,9 @@ class FieldNames(dict[bytes, bytes]):
 _REQUEST_NAMES = FieldNames(HOP_BY_HOP | _REWRITTEN | {b"host"})
 _RESPONSE_NAMES = FieldNames(HOP_BY_HOP | _APPENDED)
 
+#: Request fields that say what to do with the request.
+_TELLING = FieldNames({b"connection", b"transfer-encoding", b"via", b"x-request-id"})
+
 #: Connection lists nothing.
 NO_NAMES: Set[bytes] = frozenset()
 
@@ -66,6 +69,21 @@ _RENAMED = {
 }
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | _RENAMED
 _STATUS_LINES = {code: b"HTTP/1.1 %d %s\r\n" % (code, phrase) for code, phrase in _REASONS.items()}
+
+
+def telling_fields(raw_headers: RawHeaders) -> Mapping[bytes, Sequence[bytes]]:
+    """The values of those request fields that an exchange must look at, by their names in lower case."""
+    found = _NONE
+    for name, value in raw_headers:
+        telling = _TELLING[name]
+        if telling:
+            if found is _NONE:
+                found = {}
+            found.setdefault(telling, []).append(value)
+    return found
+
+
+_NONE: dict[bytes, list[bytes]] = {}
 
 
 def request_head(
@@ -131,27 +149,30 @@ def request_head(
 def _added(
     seen: dict[bytes, list[bytes]], via: bytes, request_id: bytes, client: bytes, scheme: bytes, host: bytes
 ) -> bytes:
-    element = _element(client, scheme, host)
     if not seen:
-        return _ADDED % (via, request_id, client, scheme, _forwarded_host(host), element)
+        return b"Via: %b\r\nX-Request-ID: %b\r\n%b" % (via, request_id, _sender(client, scheme, host))
+    element = _element(client, scheme, host)
     via = b", ".join([*seen.get(b"via", ()), via])
     client = b", ".join([*seen.get(b"x-forwarded-for", ()), client])
     element = b", ".join([*seen.get(b"forwarded", ()), element])
     scheme = seen.get(b"x-forwarded-proto", [scheme])[0]
     host = seen.get(b"x-forwarded-host", [host])[0]
-    return _ADDED % (via, request_id, client, scheme, _forwarded_host(host), element)
+    sender = _SENDER % (client, scheme, _forwarded_host(host), element)
+    return b"Via: %b\r\nX-Request-ID: %b\r\n%b" % (via, request_id, sender)
 
 
-_ADDED = b"\r\n".join(
-    (b"Via: %b", b"X-Request-ID: %b", b"X-Forwarded-For: %b", b"X-Forwarded-Proto: %b%b", b"Forwarded: %b")
-)
+_SENDER = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b%b\r\nForwarded: %b"
+
+
+@lru_cache(maxsize=256)
+def _sender(client: bytes, scheme: bytes, host: bytes) -> bytes:
+    return _SENDER % (client, scheme, _forwarded_host(host), _element(client, scheme, host))
 
 
 def _forwarded_host(host: bytes) -> bytes:
     return b"\r\nX-Forwarded-Host: " + host if host else b""
 
 
-@lru_cache(maxsize=256)
 def _element(client: bytes, scheme: bytes, host: bytes) -> bytes:
     """This hop's element of Forwarded (RFC 7239 section 4)."""
     element = (b'for="[%b]";proto=%b' if b":" in client else b"for=%b;proto=%b") % (client, scheme)
@@ -187,7 +208,7 @@ def response_head(
         connection: `close` or `keep-alive`, None to say nothing.
         upgrade: for a 101: the protocol switched to.
     """
-    lines = [_status_line(status, reason)]
+    lines = [_STATUS_LINES[status] if _REASONS.get(status) == reason else _status_line(status, reason)]
     earlier_via, earlier_status = b"", b""
     if status in _BODILESS:
         also_dropped = also_dropped | _NO_BODY
@@ -265,11 +286,6 @@ def retry_after_of(headers: RawHeaders) -> float | None:
         if name.lower() == b"retry-after" and value.strip().isdigit():
             return float(value)
     return None
-
-
-def named_by_connection_text(values: Iterable[str]) -> Set[bytes]:
-    """As `named_by_connection`, from values as aiohttp decoded them."""
-    return named_by_connection([value.encode("utf-8", "surrogateescape") for value in values])
 
 
 def named_by_connection(values: Sequence[bytes]) -> Set[bytes]:

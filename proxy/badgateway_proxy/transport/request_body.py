@@ -99,10 +99,3 @@ class _NoBody(RequestBody):
 
 
 NO_BODY = _NoBody()
-
-
-def request_body(message: RawRequestMessage, content: StreamReader, *, limit: int, within: float) -> RequestBody:
-    """The body of this request: see `RequestBody`, which most requests need none of."""
-    if content is EMPTY_PAYLOAD:
-        return NO_BODY
-    return RequestBody(message, content, limit=limit, within=within)

@@ -14,6 +14,7 @@ from badgateway_proxy.transport.diagnosis import diagnose
 from badgateway_proxy.transport.headers import FieldNames
 
 _SWITCHING_PROTOCOLS = 101
+_SEND = Phase.SEND
 
 #: At least so many of a response's first bytes are looked at, however few of them are to be shown.
 _TELLING = 32
@@ -65,6 +66,12 @@ class ResponseHead:
 class ResponseReader:
     """What has come of the response to the request in hand. Base of `UpstreamConnection`, which feeds it."""
 
+    __slots__ = (
+        "_body_at_last_look", "_buffered", "_bytes_without_body", "_chunks", "_error", "_harmless", "_head",
+        "_head_done", "_head_only", "_heads", "_heads_size", "_interim_seen", "_keep_alive", "_kept", "_parser",
+        "_start", "_surplus", "_until_close", "_unusable", "body_received", "complete", "limits", "phase", "received",
+    )  # fmt: skip
+
     def __init__(self, limits: ResponseLimits) -> None:
         self.limits = limits  # what the peer is held to
         self._kept = max(limits.first_bytes, _TELLING)
@@ -94,7 +101,7 @@ class ResponseReader:
         self._until_close = False
         self._body_at_last_look = 0
         self._bytes_without_body = 0
-        self.phase = Phase.SEND
+        self.phase = _SEND
         self.complete = False
         self.received = 0
         self.body_received = 0
@@ -207,15 +214,17 @@ class ResponseReader:
         if self._surplus or self._error is not None:
             return
         parser, head = self._parser, self._head
-        head.status = parser.get_status_code()
-        if self.received > self._harmless or len(head.headers) > self.limits.headers or head.status < 200:
+        status = head.status = parser.get_status_code()
+        if self.received > self._harmless or len(head.headers) > self.limits.headers or status < 200:
             self._check_sizes(head)
         self._understand(head)
-        wrong = self._wrong_status_line(head, parser.get_http_version())
-        if wrong is not None:
-            self._unusable_because(ErrorType.HTTP_PROTOCOL_ERROR, wrong)
-            return
-        if head.status < 200 and head.status != _SWITCHING_PROTOCOLS:
+        usual = 200 <= status <= 599 and head.reason in _PHRASES
+        if not (usual and self._interim_seen == 0 and self._start.startswith(b"HTTP/1.1 ")):
+            wrong = self._wrong_status_line(head, parser.get_http_version())
+            if wrong is not None:
+                self._unusable_because(ErrorType.HTTP_PROTOCOL_ERROR, wrong)
+                return
+        if status < 200 and status != _SWITCHING_PROTOCOLS:
             self._interim_seen += 1
             if self._interim_seen > self.limits.interim:
                 details = f"more than {self.limits.interim} interim responses"
@@ -230,8 +239,6 @@ class ResponseReader:
             self._finish()
 
     def _wrong_status_line(self, head: ResponseHead, version: str) -> str | None:
-        if version == "1.1" and head.reason in _PHRASES and 100 <= head.status <= 599 and self._start[:5] == b"HTTP/":
-            return None
         if version != "1.1" and not _HTTP_1.fullmatch(version):
             return f"HTTP version {version} in the status line"
         if head.status < 100 or head.status > 599:

@@ -27,6 +27,12 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
     Deadlines are absolute times of the event loop's clock; `expect_within` sets the one in force.
     """
 
+    __slots__ = (
+        "_deadline", "_deadline_error", "_loop", "_on_lost", "_peer_ended", "_reading_paused", "_timer", "_timer_at",
+        "_transport", "_tunnel", "_unasked", "_write_waiter", "_writing_paused", "changed", "closed", "idle_since",
+        "in_use", "local", "served",
+    )  # fmt: skip
+
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -40,6 +46,7 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         self.changed = Change(loop)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._deadline: float | None = None
         self._deadline_error: tuple[ErrorType, str] = (ErrorType.CONNECTION_READ_TIMEOUT, "")
         self._write_waiter: asyncio.Future[None] | None = None
@@ -163,21 +170,23 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         """
         self._deadline = deadline
         self._deadline_error = (error, details)
-        timer = self._timer
         # A timer that fires too early looks again; so a pooled connection arms one about once a deadline,
         # not once a request.
-        if timer is None:
-            self._timer = self._loop.call_at(deadline, self._on_timer)
-        elif timer.when() > deadline:
-            timer.cancel()
-            self._timer = self._loop.call_at(deadline, self._on_timer)
+        if self._timer is None or self._timer_at > deadline:
+            self._arm(deadline)
+
+    def _arm(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._loop.call_at(deadline, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
         if self._deadline is None or self.closed:
             return
         if time.monotonic() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._on_timer)
+            self._arm(self._deadline)
             return
         if self.complete or not self.in_use:
             return
