@@ -185,17 +185,20 @@ class Exchange:
             return False
         if head.status >= 500 and (retry := self._retry(number, attempt, None)) is not None:
             return retry
-        return await reply.relay(attempt, head, keep_alive=self._keep_alive and not body.unread)
+        keep_alive = reply.relay(attempt, head, keep_alive=self._keep_alive and (body is NO_BODY or not body.unread))
+        if not attempt.connection.complete:
+            await reply.relay_rest(attempt)
+        return keep_alive
 
     def _request_head(self, body: RequestBody, next_hop: str) -> bytes:
-        hop, message = self._hop, self._message
+        hop, message, fields = self._hop, self._message, self._fields
         absolute = self._target is not message.path
         small = body.small
         return headers.request_head(
             message.method,
             self._target,
             message.raw_headers,
-            also_dropped=headers.named_by_connection(self._fields.get(b"connection", ())),
+            also_dropped=headers.named_by_connection(fields.get(b"connection", ())) if fields else headers.NO_NAMES,
             via=hop.via,
             request_id=self._reply.request_id,
             client=self._client.host,

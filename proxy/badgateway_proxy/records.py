@@ -184,8 +184,10 @@ class Recorder:
             self._errors[record.error] += 1
         if len(record.attempts) > 1:
             self._retries += len(record.attempts) - 1
-        self._client_gone += record.client_gone
-        self._truncated += record.truncated
+        if record.client_gone:
+            self._client_gone += 1
+        if record.truncated:
+            self._truncated += 1
         self._exchanges += 1
         if self._subscriptions:
             self.publish(Event("exchange", record))

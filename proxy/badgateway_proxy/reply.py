@@ -36,15 +36,9 @@ class Reply:
     """
 
     __slots__ = (
-        "_client",
-        "_ends_with_connection",
-        "_hop",
-        "_http_1_0",
-        "_message",
-        "_record",
-        "head_sent",
+        "_chunked", "_client", "_ends_with_connection", "_hop", "_http_1_0", "_message", "_record", "head_sent",
         "request_id",
-    )
+    )  # fmt: skip
 
     def __init__(
         self, hop: "Hop", client: ClientConnection, message: RawRequestMessage, record: ExchangeRecord
@@ -54,7 +48,7 @@ class Reply:
         self._message = message
         self._record = record
         self._http_1_0 = message.version == HttpVersion10
-        self._ends_with_connection = False
+        self._chunked = self._ends_with_connection = False
         self.head_sent = False
         #: The exchange's id, as bytes.
         self.request_id = record.request_id.encode()
@@ -72,8 +66,8 @@ class Reply:
 
     # -- what an endpoint answered ---------------------------------------------------------------------
 
-    async def relay(self, attempt: Attempt, head: ResponseHead, *, keep_alive: bool) -> bool:
-        """Relay a response, its body as it comes, at the pace at which the client takes it.
+    def relay(self, attempt: Attempt, head: ResponseHead, *, keep_alive: bool) -> bool:
+        """Relay a response's head, and what has come of its body; `relay_rest` is for what has not.
 
         Args:
             attempt: which got the response.
@@ -84,29 +78,38 @@ class Reply:
             Whether it still may.
 
         Raises:
+            ConnectionError: the client left.
+        """
+        connection = attempt.connection
+        unknown_length = head.length is None and self._has_body(head)
+        self._chunked = unknown_length and not self._http_1_0
+        self._ends_with_connection = unknown_length and self._http_1_0
+        keep_alive = keep_alive and not self._ends_with_connection
+        out = self._relayed_head(attempt, head, chunked=self._chunked, connection=self._option(keep_alive))
+        self._write_body(connection.take(), last=connection.complete, head=out)
+        return keep_alive
+
+    async def relay_rest(self, attempt: Attempt) -> None:
+        """Relay the rest of a body as it comes, at the pace at which the client takes it.
+
+        Raises:
             HopError: the body ended early; what had come of it was sent.
             ConnectionError: the client left.
         """
-        client, record, connection = self._client, self._record, attempt.connection
-        unknown_length = head.length is None and self._has_body(head)
-        chunked = unknown_length and not self._http_1_0
-        self._ends_with_connection = unknown_length and not chunked
-        keep_alive = keep_alive and not self._ends_with_connection
-        out = self._relayed_head(attempt, head, chunked=chunked, connection=self._option(keep_alive))
-        data = connection.take()
-        while True:
-            complete = connection.complete
-            record.response_bytes += len(data)
-            out += _framed(data, last=complete) if chunked else data
-            self.head_sent = True
-            if out:
-                client.write(out)
-            if complete:
-                return keep_alive
+        client, connection, complete = self._client, attempt.connection, False
+        while not complete:
             if client.writing_paused:
                 await client.drain(self._hop.timeouts.send)
             data = await attempt.next_bytes()
-            out = b""
+            complete = connection.complete
+            self._write_body(data, last=complete)
+
+    def _write_body(self, data: bytes, *, last: bool, head: bytes = b"") -> None:
+        self._record.response_bytes += len(data)
+        self.head_sent = True
+        out = head + (_framed(data, last=last) if self._chunked else data)
+        if out:
+            self._client.write(out)
 
     def _has_body(self, head: ResponseHead) -> bool:
         return self._message.method != "HEAD" and head.status not in (204, 304)

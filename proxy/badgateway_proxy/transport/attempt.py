@@ -139,7 +139,9 @@ class Attempt:
         record = self.record
         if body.small is not None:
             connection.send_head(head + body.small if body.small else head, method)
-            record.send = self._lap()
+            now = monotonic()
+            record.send = now - self.mark
+            self.mark = now
             self._await_head(connection)
             return
         record.phase = Phase.SEND
@@ -212,7 +214,9 @@ class Attempt:
                 break
             on_interim(head)
         record = self.record
-        record.wait = self._lap()
+        now = monotonic()
+        record.wait = now - self.mark
+        self.mark = now
         record.status = head.status
         if head.status == _SERVICE_UNAVAILABLE:
             self.retry_after = retry_after_of(head.headers)
