@@ -82,6 +82,13 @@ def test_packets_do_not_change_the_verdict(response: tuple[bytes, str], at: list
     assert verdict(cut(data, at), fin=True, method=method) == verdict([data], fin=True, method=method)
 
 
+@pytest.mark.parametrize("response", RESPONSES)
+def test_nor_does_a_packet_for_each_byte(response: tuple[bytes, str]) -> None:
+    data, method = response
+    drip = [data[n : n + 1] for n in range(len(data))]
+    assert verdict(drip, fin=True, method=method) == verdict([data], fin=True, method=method)
+
+
 @given(st.lists(st.integers(0, 3000), max_size=12))
 def test_surplus_bytes_leave_the_response_whole_and_the_connection_unusable(at: list[int]) -> None:
     data = OK + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON"
