@@ -42,7 +42,7 @@ class EventBus:
             for queue in tuple(self._queues):
                 _put(queue, event)
 
-    def subscribe(self) -> AsyncIterator[Event]:
+    def subscribe(self) -> Subscription:
         """Every event from this call on (not from the first `anext`), until the lab closes."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue(BACKLOG)
         if self._closed:
@@ -51,6 +51,11 @@ class EventBus:
         if len(self._queues) == 1 and not self._closed:
             self._on_first()
         return Subscription(queue, self._leave)
+
+    @property
+    def subscribers(self) -> int:
+        """How many listen."""
+        return len(self._queues)
 
     def _leave(self, queue: asyncio.Queue[Event | None]) -> None:
         if queue in self._queues:

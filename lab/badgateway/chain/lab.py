@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ import aiohttp
 
 from badgateway.chain.collecting import Collector
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
-from badgateway.chain.events import Event, EventBus
+from badgateway.chain.events import EventBus, Subscription
 from badgateway.chain.faultboard import FaultBoard, FaultState
 from badgateway.chain.faulting import Faulting
 from badgateway.chain.labclock import LabClock
@@ -217,7 +217,7 @@ class Lab:
         self._usable()
         return await self._collector.traces(self.hops, request_id=request_id, limit=limit)
 
-    def events(self) -> AsyncIterator[Event]:
+    def events(self) -> Subscription:
         """Everything that happens from now on: exchange, breaker, firing, process, fault. Ends with the lab.
 
         Exchanges and breakers come from the hops' own streams, to which the first subscriber makes the lab connect:

@@ -203,19 +203,24 @@ class _Api:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """What happens, as it happens (server-sent events): exchange, breaker, firing, process, fault."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-        await response.prepare(request)
-        await response.write(b": connected\n\n")
         events = self._lab.events()
-        while not self.closing.is_set():
-            try:
-                async with asyncio.timeout(HEARTBEAT):
-                    event = await anext(events)
-            except TimeoutError:
-                await response.write(b": heartbeat\n\n")
-            except StopAsyncIteration:
-                break
-            else:
-                await response.write(f"event: {event.kind}\ndata: {json.dumps(event.to_json())}\n\n".encode())
+        try:
+            await response.prepare(request)
+            await response.write(b": connected\n\n")
+            while not self.closing.is_set():
+                try:
+                    async with asyncio.timeout(HEARTBEAT):
+                        event = await anext(events)
+                except TimeoutError:
+                    await response.write(b": heartbeat\n\n")
+                except StopAsyncIteration:
+                    break
+                else:
+                    await response.write(f"event: {event.kind}\ndata: {json.dumps(event.to_json())}\n\n".encode())
+        except ConnectionError:
+            pass  # the listener left, which is how a stream without an end ends
+        finally:
+            await events.aclose()
         return response
 
     def _targets(self) -> list[str]:

@@ -227,6 +227,23 @@ async def test_events_come_as_they_happen_and_silence_has_a_heartbeat(monkeypatc
             assert (event["node"], event["data"]) == ("lb", {"to": "open"})
 
 
+async def test_a_listener_that_leaves_is_forgotten_without_a_word(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("badgateway.control.server.HEARTBEAT", 0.02)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with api.session.get(f"{api.url}/api/events", headers=headers) as response:
+        await response.content.readuntil(b"\n\n")
+        assert api.lab.bus.subscribers == 1
+        response.close()
+    async with asyncio.timeout(5):
+        while api.lab.bus.subscribers:
+            api.lab.bus.publish("breaker", "lb", {"to": "open"})
+            await api.ask("GET", "/healthz")
+    await api.server.close()
+    assert not caplog.records
+
+
 async def test_closing_ends_open_event_streams(api: Api) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with api.session.get(f"{api.url}/api/events", headers=headers) as response:
