@@ -18,7 +18,7 @@ register(
         name="bad_gzip",
         category="response",
         summary="Sends its answer with Content-Encoding: gzip, but the body is no gzip.",
-        provokes="http_response_content_coding",
+        provokes=None,
         attributes=BadGzip,
         effect=Script(lambda _: [{"respond": {"header": r"Content-Encoding: gzip\r\n"}}]),
     )

@@ -22,7 +22,7 @@ register(
         name="content_length_and_chunked",
         category="response",
         summary="Sends its answer chunked, with a Content-Length too.",
-        provokes="http_protocol_error",
+        provokes="http_response_transfer_coding",
         attributes=ContentLengthAndChunked,
         effect=Script(
             lambda spec: [{"respond": {"framing": "chunked", "header": rf"Content-Length: {spec.length}\r\n"}}]

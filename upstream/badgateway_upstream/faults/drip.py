@@ -25,7 +25,7 @@ register(
         name="drip",
         category="response",
         summary="Sends the head at once, then the body a few bytes at a time.",
-        provokes="connection_read_timeout",
+        provokes="http_response_timeout",
         attributes=Drip,
         effect=Script(
             lambda spec: [

@@ -40,7 +40,7 @@ register(
         name="latency",
         category="flow",
         summary="Delays the answer by a time, plus or minus a jitter.",
-        provokes="http_response_timeout",
+        provokes=None,
         attributes=Latency,
         effect=Shape(_Late),
     )

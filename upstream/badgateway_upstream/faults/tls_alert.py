@@ -22,7 +22,7 @@ register(
         name="tls_alert",
         category="response",
         summary="Sends a fatal TLS alert, as a TLS server does that is spoken to in plain HTTP, then closes.",
-        provokes="tls_protocol_error",
+        provokes="http_protocol_error",
         attributes=TlsAlert,
         effect=Script(lambda spec: [{"send": rf"\x15\x03\x03\x00\x02\x02\x{spec.alert:02x}"}, "close"]),
     )

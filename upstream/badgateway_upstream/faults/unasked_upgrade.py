@@ -25,7 +25,7 @@ register(
         name="unasked_upgrade",
         category="response",
         summary="Answers 101 Switching Protocols to a request that asked for no upgrade, then sends other bytes.",
-        provokes="http_upgrade_failed",
+        provokes="http_protocol_error",
         attributes=UnaskedUpgrade,
         effect=Script(
             lambda spec: [
