@@ -86,7 +86,7 @@ class Hop:
 
     def new_request_id(self) -> str:
         """An X-Request-ID for a request that came without one: 16 hexadecimal digits."""
-        return f"{self._bits(64):016x}"
+        return self._bits(64).to_bytes(8).hex()
 
     def serve(self, client: ClientConnection, message: RawRequestMessage, body: StreamReader) -> Exchanging:
         """Serve one request. The result says whether the client's connection may carry another."""

@@ -68,7 +68,7 @@ _RENAMED = {
     422: b"Unprocessable Content",
 }
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | _RENAMED
-_STATUS_LINES = {code: b"HTTP/1.1 %d %s\r\n" % (code, phrase) for code, phrase in _REASONS.items()}
+_STATUS_LINES = {code: b"HTTP/1.1 %d %s" % (code, phrase) for code, phrase in _REASONS.items()}
 
 
 def telling_fields(raw_headers: RawHeaders) -> Mapping[bytes, Sequence[bytes]]:
@@ -126,7 +126,7 @@ def request_head(
         special = _REQUEST_NAMES[field[0]]
         if not special:
             if not also_dropped or field[0].lower() not in also_dropped:
-                lines.append(b"%b: %b" % field)
+                lines.append(b": ".join(field))
         elif special == b"host":
             original_host = field[1] if host is None else host.encode()
             lines.append(b"Host: " + original_host)
@@ -150,7 +150,7 @@ def _added(
     seen: dict[bytes, list[bytes]], via: bytes, request_id: bytes, client: bytes, scheme: bytes, host: bytes
 ) -> bytes:
     if not seen:
-        return b"Via: %b\r\nX-Request-ID: %b\r\n%b" % (via, request_id, _sender(client, scheme, host))
+        return b"\r\n".join((b"Via: " + via, b"X-Request-ID: " + request_id, _sender(client, scheme, host)))
     element = _element(client, scheme, host)
     via = b", ".join([*seen.get(b"via", ()), via])
     client = b", ".join([*seen.get(b"x-forwarded-for", ()), client])
@@ -216,30 +216,29 @@ def response_head(
         special = _RESPONSE_NAMES[field[0]]
         if not special:
             if not also_dropped or field[0].lower() not in also_dropped:
-                lines.append(b"%b: %b\r\n" % field)
+                lines.append(b": ".join(field))
         elif special == b"via":
             earlier_via += field[1] + b", "
         elif special == b"proxy-status":
             earlier_status += field[1] + b", "
-    lines.append(
-        b"Via: %b%b\r\nX-Request-ID: %b\r\nProxy-Status: %b%b\r\n"
-        % (earlier_via, via, request_id, earlier_status, proxy_status)
-    )
+    lines.append(b"Via: " + earlier_via + via)
+    lines.append(b"X-Request-ID: " + request_id)
+    lines.append(b"Proxy-Status: " + earlier_status + proxy_status)
     if chunked:
-        lines.append(b"Transfer-Encoding: chunked\r\n")
+        lines.append(b"Transfer-Encoding: chunked")
     if upgrade is not None:
-        lines.append(b"Connection: upgrade\r\nUpgrade: " + upgrade + b"\r\n")
+        lines.append(b"Connection: upgrade\r\nUpgrade: " + upgrade)
     elif connection is not None:
-        lines.append(b"Connection: " + connection + b"\r\n")
+        lines.append(b"Connection: " + connection)
     lines.append(b"\r\n")
-    return b"".join(lines)
+    return b"\r\n".join(lines)
 
 
 def interim_head(status: int, reason: bytes, headers: RawHeaders, *, also_dropped: Set[bytes] = NO_NAMES) -> bytes:
     """Build a 1xx response's head for the client (RFC 9110 section 15.2)."""
     dropped = HOP_BY_HOP | _NO_BODY | also_dropped
-    kept = [name + b": " + value + b"\r\n" for name, value in headers if name.lower() not in dropped]
-    return _status_line(status, reason) + b"".join(kept) + b"\r\n"
+    kept = [name + b": " + value for name, value in headers if name.lower() not in dropped]
+    return b"\r\n".join([_status_line(status, reason), *kept, b"\r\n"])
 
 
 def own_head(
@@ -271,7 +270,7 @@ _NO_BODY = frozenset((b"content-length",))
 def _status_line(status: int, reason: bytes) -> bytes:
     if _REASONS.get(status) == reason:
         return _STATUS_LINES[status]
-    return b"HTTP/1.1 %d %b\r\n" % (status, reason)
+    return b"HTTP/1.1 %d %b" % (status, reason)
 
 
 def upgrade_of(headers: RawHeaders) -> bytes | None:
