@@ -12,6 +12,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,6 +162,22 @@ async def test_it_ends_at_once_when_its_stdin_does() -> None:
 async def test_an_empty_stdin_has_ended_already() -> None:
     async with hop_process("127.0.0.1:9", "exit_with_stdin=true", stdin=DEVNULL) as hop:
         assert await hop.ended() == (0, "")
+
+
+@pytest.mark.slow
+async def test_sockets_are_used_as_well_with_uvloop_which_a_process_prefers() -> None:
+    pytest.importorskip("uvloop")
+    here = Path(__file__).parent.parent
+    files = ["test_exchange.py", "test_reply.py", "transport"]
+    arguments = ["-m", "pytest", "-q", "-x", "-p", "tests.support.on_uvloop", "-p", "no:cacheprovider"]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *arguments, *(str(here / file) for file in files)),
+        cwd=here.parent.parent,
+        env=os.environ | {"PYTHONPATH": str(here.parent.parent)},
+        stdout=PIPE,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0, out.decode()
 
 
 @pytest.mark.parametrize("listener", ["--listen", "--admin"])
