@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import stat
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from badgateway.commands.request import command
 from tests.support.clitools import ANY_PORTS, Cli
 from tests.support.processes import wait_until
 
@@ -112,11 +114,23 @@ def test_a_request_enters_where_it_is_told_and_comes_as_json(cli: Cli) -> None:
     assert ["X-Colour", "blue"] in json.loads(told["body"])["headers"]
 
 
+def test_the_examples_in_the_help_of_request_are_answered(cli: Cli) -> None:
+    cli.up()
+    examples = [line.partition("|")[0] for line in (command.epilog or "").splitlines() if "badgateway request" in line]
+    assert len(examples) == 4
+    for example in examples:
+        status, ran = cli.run(*shlex.split(example)[1:], *([] if "--json" in example else ["--json"]))
+        assert status == 0, ran.text
+        assert json.loads("\n".join(ran.lines))["status"] in (200, 201), example
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
         (["fault", "set", "app", "hangg"], "did you mean 'hang'?"),
         (["fault", "set", "lbb", "freeze"], 'did you mean "lb"?'),
+        (["fault", "set", "ap", "hang"], 'did you mean "app"?'),
+        (["restart", "zzz"], "known: app, app-1, app-2, cdn, lb"),
         (["fault", "set", "app", "latency", "latncy=1s"], "latncy"),
         (["fault", "set", "app", "latency", "latency=300"], "a duration needs a unit"),
         (["fault", "set", "app", "latency", "latency"], "KEY=VALUE"),

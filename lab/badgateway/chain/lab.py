@@ -271,12 +271,13 @@ class Lab:
     def _targets(self, target: str) -> list[str]:
         if target == APP_TIER:
             return self.instances
-        return [self._node(target).name]
+        return [self._node(target, APP_TIER).name]
 
-    def _node(self, name: str) -> Node:
+    def _node(self, name: str, *others: str) -> Node:
+        """The node of that name; `others`: what would have been right here too, for the hint."""
         self._usable()
         if name not in self._nodes:
-            hint = did_you_mean(name, self._nodes)
+            hint = did_you_mean(name, (*others, *self._nodes))
             raise InvalidRequest(f'nothing in the chain is called "{name}"; {hint}')
         return self._nodes[name]
 

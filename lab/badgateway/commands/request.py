@@ -32,7 +32,7 @@ TOLD = ("proxy-status", "retry-after", "via", "content-type", "content-length", 
     epilog="""\b
 Examples:
   badgateway request /products
-  badgateway request POST /orders -d '{"product": 1, "quantity": 1}' -H 'Content-Type: application/json'
+  badgateway request POST /orders -d '{"product_id": 1, "quantity": 1}' -H 'Content-Type: application/json'
   badgateway request /products --to lb
   badgateway request /products --json | jq .decided_by
 """
