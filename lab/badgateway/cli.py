@@ -79,7 +79,7 @@ class LazyGroup(click.Group):
 
 EXAMPLES = """\b
 Examples:
-  badgateway demo                        see ten real failures, and who decided each
+  badgateway demo                        see ten scenes, seven of them failures, and who decided
   badgateway up                          bring up the chain on 8080, 8081, 9001…; Ctrl-C ends it
   badgateway fault set app hang --for 30s
   badgateway request /products           one request through it: picture and waterfall

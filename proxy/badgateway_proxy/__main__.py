@@ -85,14 +85,14 @@ def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> d
     help="Where to send: http://127.0.0.1:9001. Repeat for more; they take turns.",
 )
 @click.option(
-    "--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Settings in YAML; options go before it."
+    "--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Settings in YAML; options override them."
 )
 @click.option(
     "--set",
     "assignments",
     metavar="KEY=VALUE",
     multiple=True,
-    help="One setting by its path, such as timeouts.first_byte=1s. Repeat for more; goes before everything else.",
+    help="One setting by its path, such as timeouts.first_byte=1s. Repeat for more; overrides everything else.",
 )
 @click.option(
     "--token-file", metavar="FILE", help="The admin API's token; made, for its owner only, if it is not there."

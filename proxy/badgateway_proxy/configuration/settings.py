@@ -209,7 +209,7 @@ class LimitSettings(Section):
     interim_responses: Annotated[int, Field(ge=0)] = 100
     """Number of 1xx responses before the final one; then http_protocol_error."""
     connections: Annotated[int, Field(ge=1)] = 10000
-    """Connections from clients at a time; one more is closed."""
+    """Connections from clients at a time; one more gets a 503 with Retry-After."""
 
 
 class PoolSettings(Section):
