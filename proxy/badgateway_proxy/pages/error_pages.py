@@ -18,6 +18,13 @@ JSON_TYPE: Final = b"application/problem+json"
 HTML_TYPE: Final = b"text/html; charset=utf-8"
 # In order of preference, for a client that does not care.
 _OFFERED: Final = ("application/problem+json", "application/json", "text/html")
+# RFC 9110's phrases: before Python 3.13 the standard library has older ones for these.
+_RENAMED: Final = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
 _CHAIN: Final = (("cdn", "CDN"), ("lb", "LB"), ("app", "app"))
 # Whose problem it is, in words for a page.
 _BLAME: Final = {
@@ -74,9 +81,9 @@ def render(
 
 
 def phrase(status: int) -> str:
-    """The status's registered phrase, such as ``Bad Gateway``; a plain word for one that has none."""
+    """The status's phrase in RFC 9110, such as ``Bad Gateway``; a plain word for one that has none."""
     try:
-        return HTTPStatus(status).phrase
+        return _RENAMED.get(status) or HTTPStatus(status).phrase
     except ValueError:
         return "Error"
 

@@ -61,3 +61,7 @@ def test_ended_by_closing() -> None:
     closing = answers.ended_by_closing(PLAIN)
     assert closing.head == b"HTTP/1.1 200 OK\r\nA: b\r\nConnection: close\r\n\r\n"
     assert not closing.reusable
+
+
+def test_the_phrase_for_413_is_that_of_rfc_9110_on_every_python() -> None:
+    assert answers.head(413, 0, "text/plain").startswith(b"HTTP/1.1 413 Content Too Large\r\n")

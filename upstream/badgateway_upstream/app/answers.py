@@ -50,7 +50,10 @@ class _Date:
 
 
 _DATE: Final = _Date()
-_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
+_REASONS: Final = {
+    **{status.value: status.phrase for status in HTTPStatus},
+    413: "Content Too Large",  # as RFC 9110 has it; before Python 3.13 the standard library has an older phrase
+}
 
 
 def head(status: int, length: int, content_type: str, extra: str = "") -> bytes:
