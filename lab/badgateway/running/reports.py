@@ -28,6 +28,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Final, get_args
 
 from badgateway.running.answer import Answer
@@ -162,7 +163,7 @@ def _case(result: ScenarioResult) -> ET.Element:
         "testcase",
         classname=f"badgateway.{code}",
         name=_xml(name),
-        file=_xml(result.scenario.file),
+        file=_xml(_from_here(result.scenario.file)),
         time=f"{result.duration:.3f}",
     )
     lines = [_xml(line) for line in result.failures()]
@@ -186,6 +187,12 @@ def _told(result: ScenarioResult) -> list[str]:
     lines += [f"{window.window} {window.check} ({window.requests} requests)" for window in result.windows]
     lines += [f"fault {fault.kind} at {fault.target}: fired {fault.fired} times" for fault in result.faults]
     return lines
+
+
+def _from_here(file: str) -> str:
+    """A path below the working directory relative to it, as CI wants it for annotations; any other as it is."""
+    path, here = Path(file), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else file
 
 
 def _xml(text: str) -> str:

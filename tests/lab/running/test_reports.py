@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +98,20 @@ def test_the_junit_report_is_xml_whatever_a_server_sent() -> None:
     assert (problem.text or "").count("\n") == 2
     assert [cases[name][0].tag for name in "acde"] == ["system-out", "error", "error", "skipped"]
     assert cases["c"][0].get("message") == "x/c.yaml: port taken"
+
+
+@pytest.mark.parametrize(
+    ("file", "shown"),
+    [("{here}/x/b.yaml", "x/b.yaml"), ("/elsewhere/b.yaml", "/elsewhere/b.yaml"), ("b.yaml", "b.yaml")],
+)
+def test_the_junit_report_names_files_from_the_working_directory(
+    file: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scenario = parse_scenario("title: T\ncode: 502\nsteps: [{request: GET /}]", file=file.format(here=tmp_path))
+    one = ScenarioResult(scenario, started=1.0, duration=1.0)
+    [case] = ET.fromstring(junit_report([one])).iter("testcase")
+    assert case.get("file") == shown
 
 
 @pytest.mark.parametrize("code", [*range(0x20), 0x7F, 0x85, 0xD7FF, 0xE000, 0xFFFE, 0xFFFF, 0x10000, 0x10FFFF])
