@@ -78,13 +78,13 @@ class Collector:
             return []  # it died or froze meanwhile, and its records with it
 
     def _missing(self, hops: Sequence[str], trace: Trace) -> bool:
-        """Whether a node that answered its part of the request has not written its record yet."""
+        """Whether a hop that was reached has not written its record yet: it does so when it is done, or left alone."""
         recorded = {record["hop"] for record in trace.hops}
         return any(
             inner not in recorded and self._nodes[inner].answers
             for outer, inner in itertools.pairwise(hops)
             for record in trace.hops
-            if record["hop"] == outer and any(attempt.get("status") for attempt in record["attempts"])
+            if record["hop"] == outer and any(attempt.get("local") for attempt in record["attempts"])
         )
 
     async def describe(self, node: Node) -> dict[str, Any]:
