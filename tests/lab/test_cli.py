@@ -2,6 +2,7 @@ import importlib
 import subprocess
 import sys
 import time
+from itertools import groupby
 
 import click
 import pytest
@@ -165,3 +166,16 @@ def test_help_answers_at_once() -> None:
         subprocess.run([sys.executable, "-c", "import click"], capture_output=True, check=True, timeout=20)
         bare = min(bare, time.perf_counter() - started)
     assert fastest < 3 * bare + 0.1
+
+
+def test_kinds_of_faults_are_grouped_by_category(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["fault", "kinds"]) == 0
+    categories = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert len(list(groupby(categories))) == len(set(categories))
+
+
+def test_attributes_of_a_kind_are_told_as_one_writes_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["fault", "kinds", "latency"]) == 0
+    assert "  latency: How much later the answer begins. (default 100ms)\n" in capsys.readouterr().out
+    assert cli.run(["fault", "kinds", "truncate"]) == 0
+    assert "  at: Where, in the body: a number of bytes, or a share. (default 50%)\n" in capsys.readouterr().out

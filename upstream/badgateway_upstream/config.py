@@ -65,19 +65,32 @@ class InstanceConfig(Strict):
     listen: Listen = Listen()
     admin: Admin = Admin()
     database: FilePath | None = None
+    """A SQLite file, which instances may share."""
     backend: Annotated[str, AfterValidator(_backend)] | None = None
+    """Relay to this URL instead of answering as the shop."""
     allow_public: bool = False
+    """Whether the backend may be outside loopback and private networks."""
     files: FilePath | None = None
+    """The folder that scripts may send files from."""
     faults: Annotated[list[SerializeAsAny[FaultSpec]], Field(max_length=MOST_CONFIGURED)] = Field(default_factory=list)
     boot_delay: Duration = 0.0
+    """How long it waits before it listens."""
     crash_after: PositiveDuration | None = None
+    """How long after that it kills itself (SIGKILL)."""
     default_fault_duration: PositiveDuration = 60.0
+    """For faults that do not say how long; never longer than the next."""
     max_fault_duration: PositiveDuration = 600.0
+    """Faults that are to last longer are refused."""
     keep_alive: PositiveDuration = 75.0
+    """How long a connection may wait for its next request."""
     backlog: Annotated[int, Field(ge=1, le=65535)] = 128
+    """Length of the listening socket's accept queue."""
     records: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """How many requests are remembered."""
     exit_with_stdin: bool = False
+    """Exit at once when stdin ends."""
     drain: Duration = 2.0
+    """How long SIGTERM waits for requests."""
 
     @model_validator(mode="after")
     def _faults_end(self) -> Self:

@@ -6,12 +6,26 @@ Because the suggestion is made where the model is validated, everyone who valida
 
 from __future__ import annotations
 
+import ast
 import difflib
+import inspect
+import itertools
+import textwrap
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from functools import cache
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
@@ -55,6 +69,26 @@ class Strict(BaseModel):
         del data
         return cls
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema, with defaults as people write them (``100ms``) and the text under each attribute.
+
+        Pydantic's `use_attribute_docstrings` would read the sources on each import, which makes every start slower.
+        """
+        schema = handler(core)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        told = _attribute_docstrings(cls)
+        for name, field in cls.model_fields.items():
+            about = properties.get(field.alias or name)
+            if about is None:
+                continue
+            if name in told:
+                about.setdefault("description", told[name])
+            if isinstance(about.get("default"), float):
+                typed: Any = Annotated[field.annotation, *field.metadata]
+                about["default"] = TypeAdapter(typed).dump_python(field.default, mode="json")
+        return schema
+
     @model_validator(mode="wrap")
     @classmethod
     def _explain(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
@@ -69,6 +103,24 @@ class Strict(BaseModel):
             names = {field.alias or name for name, field in cls.model_fields.items()}
             details = [_explained(detail, names) for detail in error.errors(include_url=False)]
             raise ValidationError.from_exception_data(error.title, details) from None
+
+
+@cache
+def _attribute_docstrings(model: type) -> Mapping[str, str]:
+    """The text under each attribute of a class and of those it inherits from; none where there is no source."""
+    told: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if not issubclass(base, Strict) or base is Strict:
+            continue
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        except OSError:
+            continue
+        for field, text in itertools.pairwise(tree.body if isinstance(tree, ast.ClassDef) else ()):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
+                    told[name] = " ".join(words.split())
+    return told
 
 
 _PLAIN: Mapping[str, str] = {

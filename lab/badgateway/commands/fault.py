@@ -27,12 +27,17 @@ def control_options(function: _C) -> _C:
     return control(token(function))
 
 
-def _kinds() -> str:
-    """The kinds by category, for `--help`."""
+def _groups() -> Mapping[str, list[str]]:
+    """The kinds by category."""
     groups: dict[str, list[str]] = {}
     for name, fault in FAULTS.items():
         groups.setdefault(fault.category, []).append(name)
-    return "\n\n".join(f"{category}: {', '.join(names)}" for category, names in groups.items())
+    return groups
+
+
+def _kinds() -> str:
+    """The kinds by category, for `--help`."""
+    return "\n\n".join(f"{category}: {', '.join(names)}" for category, names in _groups().items())
 
 
 @click.group(
@@ -128,8 +133,9 @@ def kinds(kind: str | None) -> None:
     """List the kinds of faults, or the attributes of one. Needs no running chain."""
     if kind is None:
         width = max(map(len, FAULTS))
-        for name, fault in FAULTS.items():
-            click.echo(f"{fault.category:<10}  {name:<{width}}  {fault.summary}")
+        for category, names in _groups().items():
+            for name in names:
+                click.echo(f"{category:<10}  {name:<{width}}  {FAULTS[name].summary}")
         return
     name = kind.replace("-", "_")
     if name not in FAULTS:
@@ -149,10 +155,13 @@ def _described(name: str) -> Iterable[str]:
     for attribute, about in schema.get("properties", {}).items():
         if attribute in {"kind", "id", "for", "when"}:
             continue
-        default = (
-            "required" if attribute in schema.get("required", ()) else f"default {json.dumps(about.get('default'))}"
-        )
-        yield f"  {attribute}: {about.get('description', about.get('type', ''))} ({default})".replace("\n", " ")
+        default = "required" if attribute in schema.get("required", ()) else f"default {_plain(about.get('default'))}"
+        yield f"  {attribute}: {about['description']} ({default})"
+
+
+def _plain(default: object) -> str:
+    """A default as one would write it on the command line."""
+    return default if isinstance(default, str) else json.dumps(default)
 
 
 def _pairs(words: Iterable[str], what: str, *, nested: bool = False) -> dict[str, Any]:

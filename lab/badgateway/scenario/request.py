@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from badgateway.inputs.problems import as_text
 from badgateway.inputs.validation import Finding, refusal
 from badgateway.scenario.expectation import Strict
-from badgateway_proxy import Duration
+from badgateway_proxy import Duration, format_duration
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TARGET = re.compile(r"[\x21-\x7e]+")
@@ -43,6 +43,9 @@ def _patience(seconds: float) -> float:
     return seconds
 
 
+PATIENCE: Final = 15.0
+"""Seconds that a client waits unless it says otherwise."""
+
 Headers = Annotated[dict[str, str], AfterValidator(_headers)]
 Patience = Annotated[Duration, AfterValidator(_patience)]
 """How long a client waits, in seconds; longer than none at all."""
@@ -62,7 +65,7 @@ class Request(Strict):
     """Sent as the body, as application/json."""
     to: str = "cdn"
     """Where the request enters: cdn, lb, or an instance such as app-1."""
-    timeout: Patience = 15.0
+    timeout: Patience = Field(default=PATIENCE, json_schema_extra={"default": format_duration(PATIENCE)})
     """The client's own patience."""
     times: int = Field(default=1, ge=1, le=10_000)
     concurrency: int = Field(default=1, ge=1, le=1_000)

@@ -11,8 +11,8 @@ from pydantic import Field, PlainValidator, WithJsonSchema, field_validator, mod
 from badgateway.inputs.patterns import Span, TimeSpan
 from badgateway.inputs.problems import as_text
 from badgateway.scenario.expectation import Strict, That
-from badgateway.scenario.request import Headers, Method, Patience, RequestPath
-from badgateway_proxy import Duration
+from badgateway.scenario.request import PATIENCE, Headers, Method, Patience, RequestPath
+from badgateway_proxy import Duration, format_duration
 
 MAX_RATE = 2_000.0
 """Requests a second, the most one stream of traffic sends."""
@@ -58,7 +58,7 @@ class Traffic(Strict):
 
     for_: Duration = Field(alias="for")
     rate: Annotated[Rate, PlainValidator(Rate.parse), WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+/(s|m)$"})]
-    start: Duration = 0.0
+    start: Duration = Field(default=0.0, json_schema_extra={"default": "0s"})
     """When this stream begins, after the traffic as a whole did."""
     arrivals: Literal["constant", "poisson"] = "constant"
     seed: int = 1
@@ -68,7 +68,7 @@ class Traffic(Strict):
     headers: Headers = Field(default_factory=dict)
     body: str | None = None
     to: str = "cdn"
-    timeout: Patience = 15.0
+    timeout: Patience = Field(default=PATIENCE, json_schema_extra={"default": format_duration(PATIENCE)})
     in_flight: int = Field(default=2_000, ge=1, le=10_000)
     """Requests under way at once; what would be one more is not sent, and counted as failure=overflow."""
 

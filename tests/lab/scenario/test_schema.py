@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,6 +55,21 @@ def test_every_fault_is_there_with_its_attributes() -> None:
     assert {"kind", "target"} <= set(latency["required"])
     for kind, fault in FAULTS.items():
         assert SCHEMA["$defs"][f"fault_{kind}"]["description"] == fault.summary
+
+
+def test_a_default_of_a_duration_is_one_that_its_pattern_takes() -> None:
+    timed = [part for part in every(SCHEMA) if "ms|" in str(part.get("pattern")) and "default" in part]
+    assert len(timed) > 20
+    assert [part for part in timed if not re.search(part["pattern"], str(part["default"]))] == []
+    latency = SCHEMA["$defs"]["fault_latency"]["properties"]["latency"]
+    assert (latency["default"], latency["description"]) == ("100ms", "How much later the answer begins.")
+
+
+def test_every_attribute_of_a_fault_and_every_condition_is_described() -> None:
+    parts = [SCHEMA["$defs"]["When"], *(SCHEMA["$defs"][f"fault_{kind}"] for kind in FAULTS)]
+    for part in parts:
+        names = part["properties"].keys() - {"kind"}
+        assert [name for name in names if not part["properties"][name].get("description")] == []
 
 
 def keys_of(name: str) -> set[str]:

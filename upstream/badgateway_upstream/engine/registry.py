@@ -36,8 +36,11 @@ class FaultSpec(Strict):
 
     kind: str
     id: FaultId | None = None
+    """A name for it, to clear it by; one is made if absent."""
     for_: PositiveDuration | None = Field(default=None, alias="for")
+    """How long it lasts; a fault always ends by itself."""
     when: When = When()
+    """Which requests it takes; every one if absent."""
 
     @classmethod
     def choose(cls, data: object) -> type[Strict]:

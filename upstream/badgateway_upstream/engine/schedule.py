@@ -24,14 +24,23 @@ class When(Strict):
     """
 
     path: Name | None = None
+    """The request's path; * stands for any characters."""
     method: Name | list[Name] | None = None
+    """The request's method, or several to choose from."""
     header: dict[Name, Name] | None = Field(default=None, max_length=32)
+    """Request headers and their values; * stands for any characters."""
     session: Name | None = None
+    """The value of the request header X-Badgateway-Session."""
     instance: Name | None = None
+    """The instance that it acts on."""
     every: int | None = Field(default=None, ge=1)
+    """Only each nth of the requests that meet the conditions so far."""
     percentage: float | None = Field(default=None, ge=0, le=100)
+    """That share of the requests, drawn with seed."""
     seed: int | None = None
+    """Of the draw: the same seed on the same instance draws the same."""
     first: int | None = Field(default=None, ge=1)
+    """Only the first n that are left."""
 
     @property
     def about_the_request(self) -> list[str]:
