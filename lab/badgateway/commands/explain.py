@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from badgateway.scenario import catalogue
-from badgateway.terminal.explain import CODES, Section, explain, plain
+from badgateway.terminal.codes import CLIENT_CODES, CODES
+from badgateway.terminal.explain import Section, explain, plain
 from badgateway.terminal.screen import console, is_terminal
 from badgateway_proxy import ERROR_TABLE
 
@@ -22,12 +23,12 @@ Examples:
 )
 @click.argument("topic", required=False)
 def command(topic: str | None) -> None:
-    """Explain a status code (500 to 511), an error type of RFC 9209, or Envoy's or HAProxy's name for one.
+    """Explain a status code (500 to 511, or a 4xx), an error type of RFC 9209, or Envoy's or HAProxy's name for one.
 
     Without TOPIC: list what can be explained.
     """
     if topic is None:
-        for code, info in CODES.items():
+        for code, info in (CLIENT_CODES | CODES).items():
             click.echo(f"{code}  {info.name}")
         for error in ERROR_TABLE.values():
             click.echo(f"{error.status or '   '}  {error.token}")

@@ -1,10 +1,12 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from badgateway.chain.errors import InvalidRequest
 from badgateway.scenario.catalogue import ScenarioEntry
-from badgateway.terminal.explain import CODES, explain, plain
+from badgateway.terminal.codes import CLIENT_CODES, CODES
+from badgateway.terminal.explain import explain, plain
 from badgateway_proxy import ERROR_TABLE
 
 SHOWN = ScenarioEntry("502/app-crashed", Path("x"), "The app crashed", 502, ("connection_refused",), {})
@@ -59,3 +61,18 @@ def test_an_unknown_topic_gets_a_hint(topic: str, said: str) -> None:
     with pytest.raises(InvalidRequest) as error:
         explain(topic, [])
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("code", list(CLIENT_CODES))
+def test_a_clients_error_that_hops_know_is_no_problem_of_theirs(code: int) -> None:
+    told = text(str(code))
+    assert told.startswith(f"{code} {CLIENT_CODES[code].name}\n")
+    assert re.search(r"\n  retry\? +(No|Hops do not)", told)
+    assert re.search(r"\n  alert\? +No", told)
+
+
+@pytest.mark.parametrize(("code", "name"), [("404", "Not Found"), ("422", "Unprocessable Content"), ("499", "(no reg")])
+def test_other_errors_of_a_client_are_relayed(code: str, name: str) -> None:
+    told = text(code)
+    assert told.startswith(f"{code} {name}")
+    assert "relay it" in told

@@ -1,0 +1,217 @@
+"""What there is to say about status codes: those from 500 to 511, and the client's errors that hops send themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+
+@dataclass(frozen=True)
+class CodeInfo:
+    """What is known about one status code.
+
+    `registered` is what IANA's registry of HTTP status codes says of it.
+    """
+
+    code: int
+    name: str
+    sentence: str
+    sender: str
+    retry: str
+    alert: str
+    section: str
+    registered: str = "yes"
+
+
+CODES: Final = {
+    info.code: info
+    for info in (
+        CodeInfo(
+            500,
+            "Internal Server Error",
+            "Whoever answered met a condition of its own that it cannot explain to you.",
+            "Almost always the app: an exception nobody caught. A hop sends it about itself "
+            "(proxy_internal_error) or its configuration; then Proxy-Status says so.",
+            "Seldom: the same input usually meets the same bug. Only idempotent requests.",
+            "Yes, on a rate. Look in the app's log for the request id, not in the gateway's.",
+            "RFC 9110 section 15.6.1",
+        ),
+        CodeInfo(
+            501,
+            "Not Implemented",
+            "The server does not know this method at all (405 is for a method that this resource does not allow).",
+            "The app or a hop.",
+            "No: it will not learn it in the meantime.",
+            "No, except after a deploy that ought to have brought it.",
+            "RFC 9110 section 15.6.2",
+        ),
+        CodeInfo(
+            502,
+            "Bad Gateway",
+            "A gateway asked the next hop, and what came back, if anything, was no valid response.",
+            "A hop, about the hop or app behind it. The app behind may never have seen the request.",
+            "Idempotent requests: yes, elsewhere if possible. Others only if nothing had been sent (refused).",
+            "Yes: something died, was deployed badly, or speaks another protocol.",
+            "RFC 9110 section 15.6.3",
+        ),
+        CodeInfo(
+            503,
+            "Service Unavailable",
+            "Whoever answered is not willing or able to serve now, and expects that to pass.",
+            "A hop that protects what is behind it (open breaker, no endpoint, limit), or the app itself.",
+            "Later: when Retry-After says, and with jitter. At once only adds to the load.",
+            "Yes when it lasts; a planned 503 with Retry-After is no incident.",
+            "RFC 9110 section 15.6.4",
+        ),
+        CodeInfo(
+            504,
+            "Gateway Timeout",
+            "A gateway asked the next hop, and its answer did not come before a deadline.",
+            "The hop whose deadline passed first; the work behind it may still be going on.",
+            "Idempotent requests, with care: what is slow because it is overloaded gets slower by retries.",
+            "Yes. Find the slowest hop behind the one that decided: a query, a lock, a frozen process.",
+            "RFC 9110 section 15.6.5",
+        ),
+        CodeInfo(
+            505,
+            "HTTP Version Not Supported",
+            "The server does not speak the major version of HTTP that the request names.",
+            "The first hop that parses the request.",
+            "No: send another version.",
+            "No: it is the client's doing.",
+            "RFC 9110 section 15.6.6",
+        ),
+        CodeInfo(
+            506,
+            "Variant Also Negotiates",
+            "Content negotiation is misconfigured: the variant that was chosen negotiates again.",
+            "A server with transparent content negotiation; seldom seen.",
+            "No: the configuration has to change.",
+            "Yes, after a configuration change.",
+            "RFC 2295 section 8.1",
+        ),
+        CodeInfo(
+            507,
+            "Insufficient Storage",
+            "The server cannot store what the request would have it store.",
+            "A WebDAV server whose quota or disk is full.",
+            "No, not before somebody has made room.",
+            "Yes: a full disk seldom stops at one request.",
+            "RFC 4918 section 11.5",
+        ),
+        CodeInfo(
+            508,
+            "Loop Detected",
+            "The server met a loop while it worked on the request (WebDAV, Depth: infinity).",
+            "A WebDAV server; some gateways also for a request that came back to them "
+            "(RFC 9209 recommends 502 with proxy_loop_detected for that).",
+            "No: the loop stays until somebody opens it.",
+            "Yes: it is a configuration error.",
+            "RFC 5842 section 7.2",
+        ),
+        CodeInfo(
+            509,
+            "Bandwidth Limit Exceeded",
+            "The site has used up the traffic that its plan allows for a period.",
+            "Web hosts (Apache with cPanel made it known).",
+            "Not before the period ends.",
+            "Yes: every visitor gets it.",
+            "none",
+            registered="no: IANA has it unassigned; 503 or 429 would be the registered choice",
+        ),
+        CodeInfo(
+            510,
+            "Not Extended",
+            "The request lacks a mandatory extension that the resource demands.",
+            "Practically nobody: RFC 2774 was an experiment and is now historic.",
+            "Only with the extension that the response asks for.",
+            "No.",
+            "RFC 2774 section 7",
+            registered="yes, marked obsoleted",
+        ),
+        CodeInfo(
+            511,
+            "Network Authentication Required",
+            "You must log in to the network before it lets you reach anything.",
+            "A captive portal between client and server, never the server itself.",
+            "After logging in.",
+            "No: it is the network of the client.",
+            "RFC 6585 section 6",
+        ),
+    )
+}
+"""The status codes that this project teaches."""
+
+
+CLIENT_CODES: Final = {
+    info.code: info
+    for info in (
+        CodeInfo(
+            400,
+            "Bad Request",
+            "The request is malformed: its syntax, its framing or its target.",
+            "The first hop that cannot parse it, or the app for content that it does not understand.",
+            "No: the client has to send a correct request.",
+            "No: it is the client's doing. A jump after a release of the client is worth a look.",
+            "RFC 9110 section 15.5.1",
+        ),
+        CodeInfo(
+            405,
+            "Method Not Allowed",
+            "The method is known, but this resource does not allow it; Allow lists those that it does.",
+            "The app, and hops relay it; of a hop, only its admin API sends it.",
+            "No: use one of the methods in Allow.",
+            "No: it is the client's doing.",
+            "RFC 9110 section 15.5.6",
+        ),
+        CodeInfo(
+            408,
+            "Request Timeout",
+            "The client did not send its request in the time that the server waits for one.",
+            "The hop next to the client, about the client: its connection or the client itself is too slow.",
+            "Hops do not. The client may, on a new connection: the request never arrived whole.",
+            "No: it is the client's doing. Many at once may be an attack with slow requests.",
+            "RFC 9110 section 15.5.9",
+        ),
+        CodeInfo(
+            413,
+            "Content Too Large",
+            "The request's body is larger than the server takes.",
+            "The first hop whose limit it exceeds (limits.request_body), or the app.",
+            "No: send less.",
+            "No: it is the client's doing, unless a limit was set too low.",
+            "RFC 9110 section 15.5.14",
+        ),
+        CodeInfo(
+            414,
+            "URI Too Long",
+            "The request's target is longer than the server takes.",
+            "The first hop whose limit it exceeds (limits.request_line).",
+            "No: put what is long into a body.",
+            "No: it is the client's doing. Redirects that grow the URL on each turn are a usual cause.",
+            "RFC 9110 section 15.5.15",
+        ),
+        CodeInfo(
+            431,
+            "Request Header Fields Too Large",
+            "One header of the request, or all together, is larger than the server takes.",
+            "The first hop whose limit it exceeds (limits.request_header and its neighbours).",
+            "No, not before the headers are smaller; cookies are the usual cause.",
+            "No: it is the client's doing, unless your own site sets the cookies.",
+            "RFC 6585 section 5",
+        ),
+    )
+}
+"""The client's errors of which a hop knows more than to relay them. Its own come with http_request_error."""
+
+# RFC 9110's phrases: before Python 3.13 the standard library has older ones for these.
+_RENAMED: Final = {416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+
+
+def phrase(code: int) -> str:
+    """The phrase of a code that has no explanation of its own here."""
+    try:
+        return _RENAMED.get(code) or HTTPStatus(code).phrase
+    except ValueError:
+        return "(no registered status code)"
