@@ -47,7 +47,7 @@ class Exchange:
 
     __slots__ = (
         "_backoff", "_body", "_client", "_content", "_deadline", "_fields", "_hop", "_keep_alive", "_message",
-        "_permit", "_record", "_reply", "_request_id", "_started", "_target", "_tried", "_upgrade",
+        "_permit", "_record", "_reply", "_started", "_target", "_tried", "_upgrade",
     )  # fmt: skip
 
     def __init__(self, hop: "Hop", client: ClientConnection, message: RawRequestMessage, content: StreamReader) -> None:

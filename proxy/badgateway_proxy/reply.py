@@ -80,13 +80,16 @@ class Reply:
         Raises:
             ConnectionError: the client left.
         """
-        connection = attempt.connection
+        client, connection = self._client, attempt.connection
         unknown_length = head.length is None and self._has_body(head)
         self._chunked = unknown_length and not self._http_1_0
         self._ends_with_connection = unknown_length and self._http_1_0
         keep_alive = keep_alive and not self._ends_with_connection
         out = self._relayed_head(attempt, head, chunked=self._chunked, connection=self._option(keep_alive))
-        self._write_body(connection.take(), last=connection.complete, head=out)
+        data = connection.take()
+        self._record.response_bytes = len(data)
+        self.head_sent = True
+        client.write(out + (_framed(data, last=connection.complete) if self._chunked else data))
         return keep_alive
 
     async def relay_rest(self, attempt: Attempt) -> None:
@@ -102,14 +105,10 @@ class Reply:
                 await client.drain(self._hop.timeouts.send)
             data = await attempt.next_bytes()
             complete = connection.complete
-            self._write_body(data, last=complete)
-
-    def _write_body(self, data: bytes, *, last: bool, head: bytes = b"") -> None:
-        self._record.response_bytes += len(data)
-        self.head_sent = True
-        out = head + (_framed(data, last=last) if self._chunked else data)
-        if out:
-            self._client.write(out)
+            self._record.response_bytes += len(data)
+            out = _framed(data, last=complete) if self._chunked else data
+            if out:
+                client.write(out)
 
     def _has_body(self, head: ResponseHead) -> bool:
         return self._message.method != "HEAD" and head.status not in (204, 304)
