@@ -294,7 +294,7 @@ async def test_everything_that_happens_is_an_event(lab: Lab) -> None:
     [
         ("app", {"kind": "crsh"}, "did you mean .crash"),
         ("app", {"kind": "latency", "latncy": "1s"}, "latncy"),
-        ("app-3", {"kind": "hang"}, 'nothing in the chain is called "app-3"; did you mean "app-'),
+        ("app-3", {"kind": "hang"}, 'nothing in the chain is called "app-3"; did you mean "app'),
         ("ldb", {"kind": "crash"}, 'did you mean "lb"'),
         ("lb", {"kind": "hang"}, "aim it at app; lb can crash, exit, freeze"),
         ("lb", {"kind": "freze", "when": {}, "for": 3}, 'did you mean "freeze".*\n.*when: unknown key.*\n.*for: '),
