@@ -49,7 +49,7 @@ async def test_no_connection_in_time_is_a_504() -> None:
         assert (answer.status, answer.error) == (504, "connection_timeout")
         record = await hop.record()
         assert record["attempts"][0]["phase"] == "connect"
-        assert 0.06 <= record["attempts"][0]["phases"]["connect"] < 1
+        assert 0.055 <= record["attempts"][0]["phases"]["connect"] < 1
 
 
 async def test_a_refused_connection_is_a_502_that_names_the_address() -> None:
@@ -73,7 +73,7 @@ async def test_a_peer_that_hangs_is_a_504_and_is_hung_up_on() -> None:
         await until(lambda: upstream.heads[-1] == b"gone")
         (attempt,) = (await hop.record())["attempts"]
         assert (attempt["phase"], attempt["error"]) == ("wait", "http_response_timeout")
-        assert 0.06 <= attempt["phases"]["wait"] < 1
+        assert 0.055 <= attempt["phases"]["wait"] < 1
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ async def test_the_whole_exchange_has_a_deadline(headers: bool) -> None:
             "the exchange was not over within 0.09 s",
         )
         assert (answer.status, record["truncated"]) == ((200, True) if headers else (504, False))
-        assert 0.09 <= record["duration"] < 1
+        assert 0.085 <= record["duration"] < 1
 
 
 async def test_the_whole_deadline_holds_for_a_client_that_is_slow_but_steady() -> None:
@@ -168,7 +168,7 @@ async def test_the_whole_deadline_holds_for_a_client_that_is_slow_but_steady() -
             await asyncio.sleep(0.002)  # slower than the endpoint, so that something is always at hand
         record = await hop.record()
         assert (record["error"], record["truncated"]) == ("http_response_timeout", True)
-        assert 0.1 <= record["duration"] < 2
+        assert 0.095 <= record["duration"] < 2
 
 
 # -- retries -------------------------------------------------------------------------------------------

@@ -165,6 +165,7 @@ async def test_an_empty_stdin_has_ended_already() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_sockets_are_used_as_well_with_uvloop_which_a_process_prefers() -> None:
     pytest.importorskip("uvloop")
     here = Path(__file__).parent.parent

@@ -317,7 +317,7 @@ async def test_a_client_that_reads_nothing_stops_the_endpoint_and_is_cut_off() -
         # Sockets hold some MiB; the hop itself less than one; nothing near the whole GiB was taken in.
         assert len(upstream.heads) * 65536 < 64 << 20
         assert (record["client_gone"], record["error"]) == (True, None)
-        assert 0.2 <= record["duration"] < 2
+        assert 0.19 <= record["duration"] < 2
         await client.all()
         assert client.end == "reset"
 
