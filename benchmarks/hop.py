@@ -5,33 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any
 
 from benchmarks.stage import Child, Stage
 
 _RUN = """\
 import sys
 if sys.argv[2] == "asyncio":
-    sys.modules["uvloop"] = None  # importing it fails, as where it is not to be had
+    sys.modules["uvloop"] = None  # importing it fails, as where the extra is not installed
 from badgateway_proxy import HopConfig, run_hop
 sys.exit(run_hop(HopConfig.model_validate_json(sys.argv[1])))
 """
 
 
-Loop = Literal["default", "asyncio"]
-
-
 def has_uvloop() -> bool:
-    """Whether the event loop that a hop prefers is installed here."""
+    """Whether the extra that a hop uses when it is there is installed here."""
     return find_spec("uvloop") is not None
 
 
 def start_hop(
-    stage: Stage, upstream: str, *, cpu: int, settings: Mapping[str, Any] | None = None, loop: Loop = "default"
+    stage: Stage, upstream: str, *, cpu: int, settings: Mapping[str, Any] | None = None, loop: str = "asyncio"
 ) -> tuple[Child, int]:
     """A hop before ``upstream`` (``host:port``); returns it and the port it listens on.
 
-    ``settings`` are members of HopConfig; ``loop``: the one that it picks (uvloop, where installed), or asyncio's.
+    ``settings`` are members of HopConfig; ``loop`` is asyncio, as after a plain installation, or uvloop.
     """
     config = {
         "name": "bench",

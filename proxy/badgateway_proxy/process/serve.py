@@ -54,7 +54,7 @@ def run_hop(config: HopConfig) -> int:
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
-        import uvloop  # noqa: PLC0415 - not to be had everywhere
+        import uvloop  # noqa: PLC0415 - an optional extra
     except ImportError:
         return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
