@@ -79,7 +79,7 @@ class ClientConnection(RequestHandler):
 
         Replaces aiohttp's loop, which makes a task and a `web.BaseRequest` for each request so that it can turn
         what a handler raises into an answer of its own. An exchange raises nothing and answers for itself; without
-        them a small exchange takes a fifth less time. The queue of parsed messages, keep-alive and the flow
+        them a small exchange takes less time. The queue of parsed messages, keep-alive and the flow
         control of pipelined requests stay aiohttp's.
 
         A request without a body that comes alone to an idle connection does not even need this task (see `driving`).
