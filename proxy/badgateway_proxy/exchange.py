@@ -5,12 +5,10 @@ admit → pick an endpoint → ask the breaker → attempt → perhaps retry →
 
 import asyncio
 import logging
-import re
 import time
 from typing import TYPE_CHECKING
 
 from aiohttp import StreamReader
-from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from badgateway_proxy.errors import ErrorType, HopError, Phase
@@ -18,11 +16,10 @@ from badgateway_proxy.policies.breaker import Outcome, Permit, outcome_of
 from badgateway_proxy.policies.retry import Retry
 from badgateway_proxy.records import AttemptRecord, ExchangeRecord
 from badgateway_proxy.reply import Reply
-from badgateway_proxy.transport import headers
 from badgateway_proxy.transport.attempt import Attempt
 from badgateway_proxy.transport.client_connection import ClientConnection
-from badgateway_proxy.transport.client_faults import check_framing, origin_form, unspeakable
 from badgateway_proxy.transport.driving import in_task
+from badgateway_proxy.transport.request import Request
 from badgateway_proxy.transport.request_body import NO_BODY, RequestBody
 
 if TYPE_CHECKING:
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SWITCHING_PROTOCOLS = 101
-_REQUEST_ID = re.compile(rb"[!-~]{1,128}")
 
 
 class Exchange:
@@ -41,38 +37,32 @@ class Exchange:
     Args:
         hop: whose policies decide.
         client: who asks.
-        message: the request's head.
+        request: what it asks for.
         content: where its body is read from.
     """
 
     __slots__ = (
-        "_backoff", "_body", "_client", "_content", "_deadline", "_fields", "_hop", "_keep_alive", "_message",
-        "_permit", "_record", "_reply", "_started", "_target", "_tried", "_upgrade",
+        "_backoff", "_body", "_client", "_content", "_deadline", "_hop", "_keep_alive", "_permit", "_record", "_reply",
+        "_request", "_started", "_tried",
     )  # fmt: skip
 
-    def __init__(self, hop: "Hop", client: ClientConnection, message: RawRequestMessage, content: StreamReader) -> None:
+    def __init__(self, hop: "Hop", client: ClientConnection, request: Request, content: StreamReader) -> None:
         self._hop = hop
         self._client = client
-        self._message = message
+        self._request = request
         self._content = content
         self._body: RequestBody = NO_BODY
-        self._upgrade: bytes | None = None
-        self._target = message.path
         self._tried: list[Endpoint] = []
         self._permit: Permit | None = None
         self._backoff = 0.0
-        # After an upgrade that came to nothing, aiohttp's parser would read no further request.
-        self._keep_alive = not (message.should_close or message.upgrade or hop.draining)
+        self._keep_alive = request.keep_alive and not hop.draining
         self._started = time.monotonic()
         self._deadline = self._started + hop.deadlines.whole
-        self._fields = headers.telling_fields(message.raw_headers)
-        request_id = self._given_id() if self._fields else None
-        if request_id is None:
-            request_id = hop.new_request_id()
+        request_id = request.id or hop.new_request_id()
         self._record = ExchangeRecord(
-            hop.name, hop.tier, request_id, time.time(), client.address, message.method, message.path
+            hop.name, hop.tier, request_id, time.time(), client.address, request.method, request.message.path
         )
-        self._reply = Reply(hop, client, message, self._record)
+        self._reply = Reply(hop, client, request, self._record)
 
     async def run(self) -> bool:
         """Serve the request and record it. Whatever happens, the client gets one answer or sees the end.
@@ -102,28 +92,17 @@ class Exchange:
 
     # -- the way there ---------------------------------------------------------------------------------
 
-    def _given_id(self) -> str | None:
-        given = self._fields.get(b"x-request-id")
-        return given[0].decode() if given and _REQUEST_ID.fullmatch(given[0]) else None
-
     def _admit(self) -> None:
-        message, hop, fields = self._message, self._hop, self._fields
-        version = message.version
-        if version not in (HttpVersion11, HttpVersion10):
-            raise unspeakable(f"{version.major}.{version.minor}")
-        if fields or len(message.raw_headers) > hop.harmless_headers:
+        hop, request = self._hop, self._request
+        if not request.admissible:
             limits = hop.limits
-            check_framing(message, max_header=limits.request_header, max_headers=limits.request_headers_total)
-        if not self._target.startswith("/"):
-            self._target = origin_form(message)
-        if fields and hop.is_in(fields.get(b"via", ())):
+            request.admit(max_header=limits.request_header, max_headers=limits.request_headers_total)
+        if request.fields and hop.is_in(request.fields.get(b"via", ())):
             details = f"Via already names {hop.config.name}: this request has been here before"
             raise HopError(ErrorType.PROXY_LOOP_DETECTED, details, phase=Phase.CLIENT)
-        if message.upgrade and version == HttpVersion11:  # RFC 9110 section 7.8: ignored in HTTP/1.0
-            self._upgrade = headers.upgrade_of(message.raw_headers)
         if self._content is not EMPTY_PAYLOAD:
             limit, within = hop.limits.request_body, hop.timeouts.client_body
-            self._body = RequestBody(message, self._content, limit=limit, within=within)
+            self._body = RequestBody(request.message, self._content, limit=limit, within=within)
 
     async def _forward(self) -> bool:
         number = 0
@@ -173,12 +152,11 @@ class Exchange:
 
     async def _try(self, attempt: Attempt, number: int) -> bool | Retry:
         """Make the attempt and relay its response, unless the retry policy would rather try again."""
-        reply, body = self._reply, self._body
+        reply, body, request = self._reply, self._body, self._request
         if not attempt.reuse():
             await attempt.connect()
-        head_out = self._request_head(body, attempt.endpoint.text)
-        attempt.send(head_out, body, self._message.method, reply.ask_for_body)
-        head = await attempt.final_head(self._upgrade, reply.interim)
+        attempt.send(self._request_head(body, attempt.endpoint.text), body, request.method, reply.ask_for_body)
+        head = await attempt.final_head(request.upgrade, reply.interim)
         if head.status == _SWITCHING_PROTOCOLS:
             self._report(attempt, None)  # a tunnel may last, and must not hold a permit for so long
             await reply.switch_protocols(attempt, head)
@@ -191,23 +169,12 @@ class Exchange:
         return keep_alive
 
     def _request_head(self, body: RequestBody, next_hop: str) -> bytes:
-        hop, message, fields = self._hop, self._message, self._fields
-        absolute = self._target is not message.path
         small = body.small
-        return headers.request_head(
-            message.method,
-            self._target,
-            message.raw_headers,
-            also_dropped=headers.named_by_connection(fields.get(b"connection", ())) if fields else headers.NO_NAMES,
-            via=hop.via,
-            request_id=self._reply.request_id,
-            client=self._client.host,
-            next_hop=next_hop,
-            host=message.url.raw_authority if absolute else None,
-            chunked=body.chunked and small is None,
-            add_length=len(small) if body.chunked and small is not None else None,
-            upgrade=self._upgrade,
+        length = len(small) if body.chunked and small is not None else None
+        before, behind = self._request.head(
+            self._client.host, self._hop.via, next_hop, chunked=body.chunked and small is None, length=length
         )
+        return before + self._reply.request_id + behind
 
     # -- what the policies say -------------------------------------------------------------------------
 
@@ -215,7 +182,7 @@ class Exchange:
         body, hop = self._body, self._hop
         decision = hop.retry.decide(
             attempt=number,
-            method=self._message.method,
+            method=self._request.method,
             error=None if error is None else error.error,
             status=attempt.record.status if error is None else None,
             phase=Phase(attempt.record.phase),

@@ -27,11 +27,13 @@ from badgateway_proxy.transport.client_connection import ClientConnection
 from badgateway_proxy.transport.driving import Exchanging
 from badgateway_proxy.transport.pool import Pool, PoolLimits
 from badgateway_proxy.transport.proxy_status import member
+from badgateway_proxy.transport.repeated import Repeated
+from badgateway_proxy.transport.request import Request
 from badgateway_proxy.transport.response_reader import ResponseLimits
 
-#: Stands in for the head of a request that has none: a HTTP/1.1 client that says nothing about itself.
-_NO_MESSAGE = RawRequestMessage(
-    "", "", HttpVersion11, CIMultiDictProxy(CIMultiDict()), (), True, None, False, False, URL("/")
+#: Stands in for a request that never was one: a HTTP/1.1 client's that says nothing about itself.
+_NO_REQUEST = Request(
+    RawRequestMessage("", "", HttpVersion11, CIMultiDictProxy(CIMultiDict()), (), True, None, False, False, URL("/"))
 )
 
 
@@ -62,8 +64,8 @@ class Hop:
         self.config = config
         self.timeouts = config.timeouts
         self.limits = config.limits
-        #: So many request headers cannot be too large together, each being within its own limit.
-        self.harmless_headers = config.limits.request_headers_total // (2 * config.limits.request_header)
+        #: Requests that came before under this configuration.
+        self.repeated: Repeated[Request] = Repeated()
         self.deadlines = Deadlines(config.timeouts)
         self.balancer = RoundRobin([parse_endpoint(upstream) for upstream in config.upstreams])
         self.retry = RetryPolicy(config.retry)
@@ -88,10 +90,10 @@ class Hop:
         """An X-Request-ID for a request that came without one: 16 hexadecimal digits."""
         return self._bits(64).to_bytes(8).hex()
 
-    def serve(self, client: ClientConnection, message: RawRequestMessage, body: StreamReader) -> Exchanging:
+    def serve(self, client: ClientConnection, request: Request, body: StreamReader) -> Exchanging:
         """Serve one request. The result says whether the client's connection may carry another."""
         self.in_flight += 1
-        return Exchange(self, client, message, body).run()
+        return Exchange(self, client, request, body).run()
 
     def ended(self, record: ExchangeRecord) -> None:
         """An exchange is over, whatever became of it."""
@@ -114,7 +116,7 @@ class Hop:
         )
         record.error, record.details, record.breaker = error.error.value, error.details, self.breaker.current
         try:
-            Reply(self, client, _NO_MESSAGE, record).generate(error, endpoint=None, keep_alive=False)
+            Reply(self, client, _NO_REQUEST, record).generate(error, endpoint=None, keep_alive=False)
         except ConnectionError:
             record.client_gone = True
         self.recorder.add(record)

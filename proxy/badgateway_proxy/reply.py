@@ -7,14 +7,13 @@ import math
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from aiohttp.http import HttpVersion10, RawRequestMessage
-
 from badgateway_proxy.errors import HopError, Phase
 from badgateway_proxy.pages import error_pages
 from badgateway_proxy.records import ExchangeRecord
 from badgateway_proxy.transport import headers
 from badgateway_proxy.transport.attempt import Attempt
 from badgateway_proxy.transport.client_connection import ClientConnection
+from badgateway_proxy.transport.request import Request
 from badgateway_proxy.transport.response_reader import ResponseHead
 from badgateway_proxy.transport.tunnel import Tunnel
 from badgateway_proxy.transport.upstream_connection import UpstreamConnection
@@ -31,23 +30,19 @@ class Reply:
     Args:
         hop: whose words and deadlines to use.
         client: where to write.
-        message: the head of the request that is answered.
+        request: which is answered.
         record: filled in with what the client gets.
     """
 
     __slots__ = (
-        "_chunked", "_client", "_ends_with_connection", "_hop", "_http_1_0", "_message", "_record", "head_sent",
-        "request_id",
+        "_chunked", "_client", "_ends_with_connection", "_hop", "_record", "_request", "head_sent", "request_id",
     )  # fmt: skip
 
-    def __init__(
-        self, hop: "Hop", client: ClientConnection, message: RawRequestMessage, record: ExchangeRecord
-    ) -> None:
+    def __init__(self, hop: "Hop", client: ClientConnection, request: Request, record: ExchangeRecord) -> None:
         self._hop = hop
         self._client = client
-        self._message = message
+        self._request = request
         self._record = record
-        self._http_1_0 = message.version == HttpVersion10
         self._chunked = self._ends_with_connection = False
         self.head_sent = False
         #: The exchange's id, as bytes.
@@ -60,7 +55,7 @@ class Reply:
 
     def interim(self, head: ResponseHead) -> None:
         """Relay a 1xx; but 100 is between neighbours, and HTTP/1.0 clients know none (RFC 9110 section 15.2)."""
-        if head.status != 100 and not self._http_1_0:
+        if head.status != 100 and not self._request.http_1_0:
             dropped = headers.named_by_connection(head.connection)
             self._client.write(headers.interim_head(head.status, head.reason, head.headers, also_dropped=dropped))
 
@@ -82,8 +77,8 @@ class Reply:
         """
         client, connection = self._client, attempt.connection
         unknown_length = head.length is None and self._has_body(head)
-        self._chunked = unknown_length and not self._http_1_0
-        self._ends_with_connection = unknown_length and self._http_1_0
+        self._chunked = unknown_length and not self._request.http_1_0
+        self._ends_with_connection = unknown_length and self._request.http_1_0
         keep_alive = keep_alive and not self._ends_with_connection
         out = self._relayed_head(attempt, head, chunked=self._chunked, connection=self._option(keep_alive))
         data = connection.take()
@@ -111,7 +106,7 @@ class Reply:
                 client.write(out)
 
     def _has_body(self, head: ResponseHead) -> bool:
-        return self._message.method != "HEAD" and head.status not in (204, 304)
+        return self._request.method != "HEAD" and head.status not in (204, 304)
 
     def _relayed_head(
         self,
@@ -122,26 +117,32 @@ class Reply:
         connection: bytes | None = None,
         upgrade: bytes | None = None,
     ) -> bytes:
-        hop, record = self._hop, self._record
+        hop, record, endpoint = self._hop, self._record, attempt.endpoint.text
         record.status = head.status
-        record.proxy_status, proxy_status = hop.relay_member(attempt.endpoint.text, head.status)
-        return headers.response_head(
+        usual = not chunked and connection is None
+        if usual and head.relayed is not None and head.relayed[0] == endpoint:
+            _, record.proxy_status, before, behind = head.relayed
+            return before + self.request_id + behind
+        record.proxy_status, proxy_status = hop.relay_member(endpoint, head.status)
+        before, behind = headers.response_head(
             head.status,
             head.reason,
             head.headers,
             via=hop.via,
-            request_id=self.request_id,
             proxy_status=proxy_status,
-            also_dropped=headers.named_by_connection(head.connection) if head.connection else headers.NO_NAMES,
+            also_dropped=headers.named_by_connection(head.connection),
             chunked=chunked,
             connection=connection,
             upgrade=upgrade,
         )
+        if usual:
+            head.relayed = endpoint, record.proxy_status, before, behind
+        return before + self.request_id + behind
 
     def _option(self, keep_alive: bool) -> bytes | None:
         if not keep_alive:
             return b"close"
-        return b"keep-alive" if self._http_1_0 else None
+        return b"keep-alive" if self._request.http_1_0 else None
 
     async def switch_protocols(self, attempt: Attempt, head: ResponseHead) -> None:
         """Relay a 101, then bytes both ways until either side ends.
@@ -174,7 +175,7 @@ class Reply:
         Raises:
             ConnectionError: the client left.
         """
-        hop, record, message = self._hop, self._record, self._message
+        hop, record, message = self._hop, self._record, self._request.message
         status = hop.profile.status_for(error.error, error.status)
         record.status, record.generated, record.retry_after = status, True, error.retry_after
         named = None if error.phase is Phase.CLIENT else endpoint
@@ -200,17 +201,16 @@ class Reply:
         ]
         if error.retry_after is not None:
             fields.append((b"Retry-After", b"%d" % max(1, math.ceil(error.retry_after))))
-        head = headers.own_head(
+        before, behind = headers.own_head(
             status,
             fields,
             via=hop.via,
-            request_id=self.request_id,
             proxy_status=record.proxy_status.encode(),
             connection=self._option(keep_alive),
         )
         if message.method == "HEAD":
             content = b""
-        self._client.write(head + content)
+        self._client.write(before + self.request_id + behind + content)
         record.response_bytes = len(content)
 
 

@@ -22,6 +22,8 @@ from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE, RequestHandler, _ErrInfo
 from badgateway_proxy.errors import HopError
 from badgateway_proxy.transport.client_faults import as_http_1_1, asked_for, client_error, unparsable
 from badgateway_proxy.transport.driving import Driven, Exchanging, in_task
+from badgateway_proxy.transport.repeated import Repeated
+from badgateway_proxy.transport.request import Request
 from badgateway_proxy.transport.upstream_connection import HIGH_WATER
 
 #: How much of an unfinished head is kept to say what was wrong with it, in bytes.
@@ -41,8 +43,9 @@ class Gateway(Protocol):
     client_send_timeout: float
     client_options: Mapping[str, Any]
     max_connections: int
+    repeated: Repeated[Request]
 
-    def serve(self, client: "ClientConnection", message: RawRequestMessage, body: StreamReader) -> Exchanging:
+    def serve(self, client: "ClientConnection", request: Request, body: StreamReader) -> Exchanging:
         """Answer one request. The result says whether the client's connection may carry another."""
 
     def refuse(self, client: "ClientConnection", error: HopError) -> None:
@@ -131,7 +134,7 @@ class ClientConnection(RequestHandler):
             return False
         self._busy = self._request_in_progress = True
         self._payload = payload
-        return await self._until_over(self._gateway.serve(self, message, payload), payload)
+        return await self._until_over(self._gateway.serve(self, Request(message), payload), payload)
 
     async def _until_over(self, exchanging: Awaitable[bool], payload: StreamReader) -> bool:
         try:
@@ -215,6 +218,10 @@ class ClientConnection(RequestHandler):
         if self._discarding or self._force_close or self._close:
             return
         parser = self._parser
+        alone = not (self._busy or self._messages or self._waiter is None)
+        if alone and self._head_timer is None and (request := self._gateway.repeated.get(data)) is not None:
+            self._serve_by_hand(request)
+            return
         if self._upgraded or parser is None:
             super().data_received(data)  # which keeps it for the tunnel
             return
@@ -224,16 +231,19 @@ class ClientConnection(RequestHandler):
             messages, tail = [(_ErrInfo(status=400, exc=error, message=error.message), EMPTY_PAYLOAD)], b""
         if self._upgraded:
             self._message_tail = tail
-        if len(messages) == 1 and not (self._busy or self._messages or self._waiter is None):
+        if len(messages) == 1 and alone:
             message, payload = messages[0]
             whole = payload is EMPTY_PAYLOAD and data.endswith(b"\n")
             if whole and not (isinstance(message, _ErrInfo) or message.upgrade):
                 parser.message_consumed()
-                self._serve_by_hand(message)
+                request = Request(message)
+                if self._head_timer is None and request.id is None:  # an id would be another next time
+                    self._gateway.repeated.keep(data, request)
+                self._serve_by_hand(request)
                 return
         self._leave_to_task(messages, data)
 
-    def _serve_by_hand(self, message: RawRequestMessage) -> None:
+    def _serve_by_hand(self, request: Request) -> None:
         """Serve a request that came alone and whole, without waking the connection's task."""
         if self._head_timer is not None:
             self._head_timer.cancel()
@@ -242,7 +252,7 @@ class ClientConnection(RequestHandler):
         self._next_begun = False
         self._busy = self._request_in_progress = True
         self._payload = EMPTY_PAYLOAD
-        self._driven.begin(self._gateway.serve(self, message, EMPTY_PAYLOAD))
+        self._driven.begin(self._gateway.serve(self, request, EMPTY_PAYLOAD))
 
     def _leave_to_task(self, messages: Sequence[_Parsed], data: bytes) -> None:
         """Queue what was parsed out of `data`, if anything, for the connection's task."""

@@ -10,6 +10,9 @@ from http import HTTPStatus
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
+#: A head without the value of its X-Request-ID, which alone is the exchange's: what stands before and behind it.
+Around = tuple[bytes, bytes]
+
 #: Fields that end at this hop (RFC 9110 section 7.6.1 and the older Keep-Alive and Proxy-Connection).
 HOP_BY_HOP = frozenset(
     (
@@ -93,7 +96,6 @@ def request_head(
     *,
     also_dropped: Set[bytes] = NO_NAMES,
     via: bytes,
-    request_id: bytes,
     client: bytes,
     next_hop: str,
     scheme: bytes = b"http",
@@ -101,8 +103,8 @@ def request_head(
     chunked: bool = False,
     add_length: int | None = None,
     upgrade: bytes | None = None,
-) -> bytes:
-    """Build the head of the request that goes to the endpoint.
+) -> Around:
+    """Build the head of the request that goes to the endpoint, around the value of X-Request-ID.
 
     Args:
         method: as received.
@@ -110,7 +112,6 @@ def request_head(
         raw_headers: the client's header section as received.
         also_dropped: names that its Connection fields list (see `named_by_connection`).
         via: this hop's Via member, such as `1.1 lb`.
-        request_id: the value of X-Request-ID.
         client: the client's IP address.
         next_hop: the endpoint's address: Host where the client, of HTTP/1.0, sent none (RFC 9112 section 3.2).
         scheme: what the client spoke to this hop.
@@ -135,30 +136,29 @@ def request_head(
     if original_host is None:
         original_host = b"" if host is None else host.encode()
         lines.insert(1, b"Host: " + (original_host or next_hop.encode()))
-    lines.append(_added(seen, via, request_id, client, scheme, original_host))
+    lines.append(b"Via: " + b", ".join((*seen.get(b"via", ()), via)))
+    lines.append(_ID)
+    behind = [b"", _sent_by(seen, client, scheme, original_host) if seen else _sender(client, scheme, original_host)]
     if chunked:
-        lines.append(b"Transfer-Encoding: chunked")
+        behind.append(b"Transfer-Encoding: chunked")
     if add_length is not None:
-        lines.append(b"Content-Length: %d" % add_length)
+        behind.append(b"Content-Length: %d" % add_length)
     if upgrade is not None:
-        lines.append(b"Connection: upgrade\r\nUpgrade: " + upgrade)
-    lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+        behind.append(b"Connection: upgrade\r\nUpgrade: " + upgrade)
+    behind.append(b"\r\n")
+    return b"\r\n".join(lines), b"\r\n".join(behind)
 
 
-def _added(
-    seen: dict[bytes, list[bytes]], via: bytes, request_id: bytes, client: bytes, scheme: bytes, host: bytes
-) -> bytes:
-    if not seen:
-        return b"\r\n".join((b"Via: " + via, b"X-Request-ID: " + request_id, _sender(client, scheme, host)))
+_ID = b"X-Request-ID: "
+
+
+def _sent_by(seen: dict[bytes, list[bytes]], client: bytes, scheme: bytes, host: bytes) -> bytes:
     element = _element(client, scheme, host)
-    via = b", ".join([*seen.get(b"via", ()), via])
     client = b", ".join([*seen.get(b"x-forwarded-for", ()), client])
     element = b", ".join([*seen.get(b"forwarded", ()), element])
     scheme = seen.get(b"x-forwarded-proto", [scheme])[0]
     host = seen.get(b"x-forwarded-host", [host])[0]
-    sender = _SENDER % (client, scheme, _forwarded_host(host), element)
-    return b"Via: %b\r\nX-Request-ID: %b\r\n%b" % (via, request_id, sender)
+    return _SENDER % (client, scheme, _forwarded_host(host), element)
 
 
 _SENDER = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b%b\r\nForwarded: %b"
@@ -187,21 +187,19 @@ def response_head(
     headers: RawHeaders,
     *,
     via: bytes,
-    request_id: bytes,
     proxy_status: bytes,
     also_dropped: Set[bytes] = NO_NAMES,
     chunked: bool = False,
     connection: bytes | None = None,
     upgrade: bytes | None = None,
-) -> bytes:
-    """Build the head of a relayed response.
+) -> Around:
+    """Build the head of a relayed response, around the value of X-Request-ID.
 
     Args:
         status: the status code, as received.
         reason: the reason phrase, as received.
         headers: the header section as received from the endpoint.
         via: this hop's Via member.
-        request_id: the value of X-Request-ID.
         proxy_status: this hop's member; those before it stay before it (RFC 9209 section 2).
         also_dropped: names that its Connection fields list (see `named_by_connection`).
         chunked: the body follows as chunked.
@@ -222,16 +220,16 @@ def response_head(
         elif special == b"proxy-status":
             earlier_status += field[1] + b", "
     lines.append(b"Via: " + earlier_via + via)
-    lines.append(b"X-Request-ID: " + request_id)
-    lines.append(b"Proxy-Status: " + earlier_status + proxy_status)
+    lines.append(_ID)
+    behind = [b"\r\nProxy-Status: " + earlier_status + proxy_status]
     if chunked:
-        lines.append(b"Transfer-Encoding: chunked")
+        behind.append(b"Transfer-Encoding: chunked")
     if upgrade is not None:
-        lines.append(b"Connection: upgrade\r\nUpgrade: " + upgrade)
+        behind.append(b"Connection: upgrade\r\nUpgrade: " + upgrade)
     elif connection is not None:
-        lines.append(b"Connection: " + connection)
-    lines.append(b"\r\n")
-    return b"\r\n".join(lines)
+        behind.append(b"Connection: " + connection)
+    behind.append(b"\r\n")
+    return b"\r\n".join(lines), b"\r\n".join(behind)
 
 
 def interim_head(status: int, reason: bytes, headers: RawHeaders, *, also_dropped: Set[bytes] = NO_NAMES) -> bytes:
@@ -246,17 +244,15 @@ def own_head(
     headers: RawHeaders,
     *,
     via: bytes,
-    request_id: bytes,
     proxy_status: bytes,
     connection: bytes | None,
-) -> bytes:
-    """Build the head of a response that this hop generated itself (RFC 9209 section 2)."""
+) -> Around:
+    """Build the head of a response that this hop generated itself (RFC 9209 section 2), as `response_head` does."""
     return response_head(
         status,
         _REASONS.get(status, b""),
         headers,
         via=via,
-        request_id=request_id,
         proxy_status=proxy_status,
         connection=connection,
     )

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from badgateway_proxy.errors import ErrorType, HopError, Phase
 from badgateway_proxy.policies.balancer import Endpoint
 from badgateway_proxy.transport.driving import in_task
-from badgateway_proxy.transport.response_reader import ResponseLimits
+from badgateway_proxy.transport.repeated import Repeated
+from badgateway_proxy.transport.response_reader import ResponseHead, ResponseLimits
 from badgateway_proxy.transport.upstream_connection import UpstreamConnection
 
 
@@ -41,12 +42,14 @@ class Pool:
         self._idle: dict[str, deque[UpstreamConnection]] = {}  # by the endpoint's address
         self._all: set[UpstreamConnection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._repeated: Repeated[ResponseHead] = Repeated()
 
     def configure(self, limits: PoolLimits, response: ResponseLimits) -> None:
         """Use new limits from now on; connections opened under others are not kept."""
         if (limits, response) != (self._limits, self._response):
             self.close_idle()
             self._limits, self._response = limits, response
+            self._repeated = Repeated()
 
     def idle_connection(self, endpoint: Endpoint, now: float) -> UpstreamConnection | None:
         """The idle connection used last (the likeliest to be alive), or None. `now` is the loop's time in seconds."""
@@ -118,7 +121,7 @@ class Pool:
             raise OSError(state, os.strerror(state))
 
     def _make(self) -> UpstreamConnection:
-        return UpstreamConnection(self._loop, self._response, self._lost)
+        return UpstreamConnection(self._loop, self._response, self._lost, self._repeated)
 
     async def _addresses(self, endpoint: Endpoint) -> Sequence[tuple[str, int]]:
         """Where an endpoint may be reached: (address, family), in the resolver's order."""

@@ -12,6 +12,7 @@ import httptools
 from badgateway_proxy.errors import ErrorType, HopError, Phase
 from badgateway_proxy.transport.diagnosis import diagnose
 from badgateway_proxy.transport.headers import FieldNames
+from badgateway_proxy.transport.repeated import LONGEST, Repeated
 
 _SWITCHING_PROTOCOLS = 101
 _SEND = Phase.SEND
@@ -27,6 +28,11 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 #: Reason phrases that need no look at their bytes.
 _PHRASES = frozenset(status.phrase.encode() for status in HTTPStatus)
+
+#: Fields whose value is another in each response.
+_PASSING = FieldNames({b"x-request-id"})
+
+_HEAD_END = b"\r\n\r\n"
 
 _FRAMING_NAMES = FieldNames({b"content-length", b"transfer-encoding", b"connection"})
 
@@ -52,7 +58,7 @@ class ResponseHead:
     `connection` holds the values of its Connection fields.
     """
 
-    __slots__ = ("chunked", "connection", "headers", "length", "reason", "status")
+    __slots__ = ("chunked", "connection", "headers", "keep_alive", "length", "reason", "relayed", "status")
 
     def __init__(self) -> None:
         self.status = 0
@@ -61,19 +67,30 @@ class ResponseHead:
         self.length: int | None = None
         self.chunked = False
         self.connection: tuple[bytes, ...] = ()
+        #: Whether the connection may carry another response behind this one's end.
+        self.keep_alive = True
+        #: How a hop relays it to a client whose connection stays open, once it has done so (see `Reply.relay`).
+        self.relayed: tuple[str, str, bytes, bytes] | None = None
 
 
 class ResponseReader:
-    """What has come of the response to the request in hand. Base of `UpstreamConnection`, which feeds it."""
+    """What has come of the response to the request in hand. Base of `UpstreamConnection`, which feeds it.
+
+    Args:
+        limits: what the peer is held to.
+        repeated: heads that came before under the same limits, shared with other connections.
+    """
 
     __slots__ = (
         "_body_at_last_look", "_buffered", "_bytes_without_body", "_chunks", "_error", "_harmless", "_head",
         "_head_done", "_head_only", "_heads", "_heads_size", "_interim_seen", "_keep_alive", "_kept", "_parser",
-        "_start", "_surplus", "_until_close", "_unusable", "body_received", "complete", "limits", "phase", "received",
+        "_repeated", "_start", "_surplus", "_until_close", "_unusable", "body_received", "complete", "limits",
+        "phase", "received",
     )  # fmt: skip
 
-    def __init__(self, limits: ResponseLimits) -> None:
-        self.limits = limits  # what the peer is held to
+    def __init__(self, limits: ResponseLimits, repeated: Repeated[ResponseHead]) -> None:
+        self.limits = limits
+        self._repeated = repeated
         self._kept = max(limits.first_bytes, _TELLING)
         self._harmless = min(limits.header, limits.head)  # so many bytes cannot hold anything that is too large
         self._parser = self._new_parser()
@@ -124,6 +141,41 @@ class ResponseReader:
 
     def _feed(self, data: bytes) -> None:
         """Take in what the peer sent."""
+        if not self.received:
+            end = data.find(_HEAD_END, 0, LONGEST) + len(_HEAD_END)
+            head = self._repeated.get(data[:end])
+            if head is not None and head.length == len(data) - end and not self._head_only:
+                self._came_again(head, data, end)
+                return
+            self._parse(data)
+            if self.complete and end > len(_HEAD_END):
+                self._remember(data, end)
+        else:
+            self._parse(data)
+
+    def _came_again(self, head: ResponseHead, data: bytes, end: int) -> None:
+        """Take in a whole response whose head was understood before; llhttp need not see it."""
+        self._head = head
+        self._heads.append(head)
+        if head.length:
+            self._chunks.append(data[end:])
+        self._buffered = self.body_received = len(data) - end
+        self._keep_alive = head.keep_alive
+        self._head_done = self.complete = True
+        self._start = data[: self._kept]
+        self.received = len(data)
+
+    def _remember(self, data: bytes, end: int) -> None:
+        """Remember the head of a response that came whole and alone, unless the next one's will differ."""
+        head = self._head
+        if head.length is None or not end + head.length == len(data) == end + self.body_received:
+            return
+        odd = self._surplus or self._unusable or self._head_only or self._interim_seen
+        if not (odd or any(_PASSING[name] for name, _ in head.headers)):
+            head.keep_alive = self._keep_alive
+            self._repeated.keep(data[:end], head)
+
+    def _parse(self, data: bytes) -> None:
         if self.received < self._kept:
             self._start += data[: self._kept - self.received]
         self.received += len(data)

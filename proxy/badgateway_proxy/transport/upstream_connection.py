@@ -13,6 +13,7 @@ from typing import Any, cast
 from badgateway_proxy.errors import ErrorType, HopError
 from badgateway_proxy.transport.diagnosis import closed_early
 from badgateway_proxy.transport.driving import Change
+from badgateway_proxy.transport.repeated import Repeated
 from badgateway_proxy.transport.response_reader import ResponseHead, ResponseLimits, ResponseReader
 
 #: Bytes of body held for a slow reader before reading from the peer pauses.
@@ -38,8 +39,9 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
         loop: asyncio.AbstractEventLoop,
         limits: ResponseLimits,
         on_lost: Callable[["UpstreamConnection"], None],
+        repeated: Repeated[ResponseHead] | None = None,
     ) -> None:
-        super().__init__(limits)
+        super().__init__(limits, Repeated() if repeated is None else repeated)
         self._loop = loop
         self._on_lost = on_lost
         #: To await until something has happened: bytes came, a deadline passed, the connection ended.
