@@ -32,6 +32,7 @@ _UPSTREAM = """\
     listen 127.0.0.1:{port} backlog=4096;
     default_type application/json;
     location / {{ return 200 '{body}'; }}
+    location /numbered {{ add_header X-Response $request_id; return 200 '{body}'; }}
   }}
 """
 # What a careful operator sets: HTTP/1.1, kept connections to the upstream, and headers that our hop adds too.
@@ -53,7 +54,7 @@ _PROXY = """\
 
 
 def start_upstream(stage: Stage, *, cpu: int) -> tuple[Child, int]:
-    """A server of 1 KiB of JSON; returns it and its port."""
+    """A server of 1 KiB of JSON; returns it and its port. Below /numbered no two heads of its responses are alike."""
     port = free_port()
     return _start(
         stage, "upstream", port, _UPSTREAM.format(port=port, body=SMALL.decode()), access_log="off", cpu=cpu

@@ -23,12 +23,29 @@ class Load:
     failed: int
 
 
-def run(stage: Stage, url: str, *, cpu: int, connections: int, seconds: float) -> Load:
-    """Load ``url`` over kept connections from one thread. Raises RuntimeError if wrk fails."""
+#: Lua that makes each request's target another.
+_NUMBERED = """\
+local n = 0
+request = function()
+  n = n + 1
+  return wrk.format("GET", wrk.path .. "?n=" .. n)
+end
+"""
+
+
+def run(stage: Stage, url: str, *, cpu: int, connections: int, seconds: float, numbered: bool = False) -> Load:
+    """Load ``url`` over kept connections from one thread. Raises RuntimeError if wrk fails.
+
+    ``numbered``: no two requests have the same target.
+    """
     binary = find_tool("wrk")
     if binary is None:
         raise FileNotFoundError("wrk is not installed")
     argv = [binary, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", url]
+    if numbered:
+        script = stage.folder / "numbered.lua"
+        script.write_text(_NUMBERED, encoding="utf-8")
+        argv[1:1] = ["-s", str(script)]
     child = stage.spawn(argv, cpu=cpu)
     output, _ = child.process.communicate(timeout=seconds + 30)
     if child.process.returncode != 0:

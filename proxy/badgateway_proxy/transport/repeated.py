@@ -13,15 +13,29 @@ _Understood = TypeVar("_Understood")
 LONGEST = 2048
 
 #: How many heads are kept; one more, and all are forgotten.
-MOST = 512
+MOST = 256
 
 
 class Repeated(dict[bytes, _Understood], Generic[_Understood]):
     """What heads came to, by their bytes. Holds at most `MOST` of at most `LONGEST` bytes."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._once: set[int] = set()
+
     def keep(self, head: bytes, understood: _Understood) -> None:
-        """Remember what `head` came to, unless it is a long one."""
-        if len(head) <= LONGEST:
-            if len(self) >= MOST:
-                self.clear()
-            self[head] = understood
+        """Remember what `head` came to, unless it is a long one, or comes for the first time.
+
+        Most heads that differ at all differ from all others; keeping each of these would cost more than it brings.
+        """
+        if len(head) > LONGEST:
+            return
+        once, digest = self._once, hash(head)
+        if digest not in once:
+            if len(once) >= MOST:
+                once.clear()
+            once.add(digest)
+            return
+        if len(self) >= MOST:
+            self.clear()
+        self[head] = understood

@@ -26,12 +26,21 @@ def without_id(head: bytes) -> bytes:
 
 def test_few_and_short_heads_are_kept() -> None:
     repeated: Repeated[int] = Repeated()
-    repeated.keep(b"x" * (LONGEST + 1), 1)
+    for _ in range(2):
+        repeated.keep(b"x" * (LONGEST + 1), 1)
     assert not repeated
     for number in range(3 * MOST):
-        repeated.keep(b"%d" % number, number)
+        for _ in range(2):
+            repeated.keep(b"%d" % number, number)
         assert len(repeated) <= MOST
         assert repeated[b"%d" % number] == number
+
+
+def test_a_head_that_comes_once_is_not_kept() -> None:
+    repeated: Repeated[int] = Repeated()
+    for number in range(3 * MOST):
+        repeated.keep(b"%d" % number, number)
+    assert not repeated
 
 
 # -- requests ------------------------------------------------------------------------------------------
@@ -56,7 +65,7 @@ async def test_a_request_that_comes_again_is_served_like_the_first(line: bytes, 
     request = b"\r\n".join([line, b"Host: a", *fields, b"", b""])
     async with raw_upstream(says(HEAD + b"\r\nok", then="again")) as upstream, running_hop(upstream.address) as hop:
         answers = []
-        for _ in range(3):
+        for _ in range(4):
             async with hop.client() as client:
                 # the first on each connection is served by its task; these are not
                 await client.send(b"GET /warm HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -96,9 +105,10 @@ async def test_what_a_new_configuration_refuses_is_refused_though_it_passed_befo
         running_hop(upstream.address) as hop,
         hop.client() as client,
     ):
-        for _ in range(3):
+        for _ in range(4):
             await client.send(long)
             await client.answer()
+        assert len(hop.hop.repeated) == 1
         patch = {"limits": {"request_header": 390, "request_headers_total": 400}}
         hop.hop.apply_config(merge_patch(hop.hop.config, patch))
         await client.send(long)
@@ -108,7 +118,7 @@ async def test_what_a_new_configuration_refuses_is_refused_though_it_passed_befo
 async def test_behind_the_beginning_of_a_head_the_same_bytes_are_its_end() -> None:
     async with raw_upstream(healthy) as upstream, running_hop(upstream.address) as hop:
         async with hop.client() as client:
-            for _ in range(2):
+            for _ in range(3):
                 await client.send(GET)
                 await client.answer()
             await client.send(b"GET /other HTTP/1.1\r\nX-A: ")
@@ -118,7 +128,7 @@ async def test_behind_the_beginning_of_a_head_the_same_bytes_are_its_end() -> No
             await client.send(GET)
             await client.answer()
         targets = [head.split()[1] for head in upstream.heads]
-    assert targets == [b"/", b"/", b"/other", b"/"]
+    assert targets == [b"/", b"/", b"/", b"/other", b"/"]
 
 
 # -- responses -----------------------------------------------------------------------------------------
@@ -138,7 +148,7 @@ async def test_behind_the_beginning_of_a_head_the_same_bytes_are_its_end() -> No
 async def test_a_response_whose_head_came_before_is_read_for_what_it_is(
     second: bytes, status: int, error: str | None
 ) -> None:
-    answers = iter([HEAD + b"\r\nok", HEAD + b"\r\nok", HEAD + second])
+    answers = iter([HEAD + b"\r\nok"] * 3 + [HEAD + second])
 
     async def script(upstream: RawUpstream, reader: object, writer: object) -> None:
         for answer in answers:
@@ -148,12 +158,12 @@ async def test_a_response_whose_head_came_before_is_read_for_what_it_is(
 
     async with raw_upstream(script) as upstream, running_hop(upstream.address) as hop:
         async with hop.client() as client:
-            for _ in range(2):
+            for _ in range(3):
                 await client.send(GET)
                 await client.answer()
             await client.send(GET)
             await client.until(b"\r\n\r\n")
-        *_, record = await hop.records(3)
+        *_, record = await hop.records(4)
     assert (record["status"], record["error"]) == (status, error)
     assert record["truncated"] == (error is not None)
     body = second.partition(b"\r\n\r\n" if b"X-B" in second else b"\r\n")[2][:2]
@@ -163,12 +173,12 @@ async def test_a_response_whose_head_came_before_is_read_for_what_it_is(
 async def test_a_response_to_head_whose_head_came_before_has_no_body() -> None:
     async with raw_upstream(says(HEAD + b"\r\nok", then="again")) as upstream, running_hop(upstream.address) as hop:
         async with hop.client() as client:
-            for _ in range(2):
+            for _ in range(3):
                 await client.send(GET)
                 assert await client.answer() == b"ok"
             await client.send(GET.replace(b"GET", b"HEAD"))
             await client.until(b"\r\n\r\n")
-        assert (await hop.records(3))[-1]["response_bytes"] == 0
+        assert (await hop.records(4))[-1]["response_bytes"] == 0
 
 
 async def test_a_head_that_closes_the_connection_does_so_each_time() -> None:
