@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -13,46 +13,23 @@ import pytest_asyncio
 from badgateway.chain.lab import Lab
 from badgateway.processes.forkserver import ForkServer
 from badgateway.running.labview import LabFactory
-from badgateway.running.results import ScenarioResult
-from badgateway.running.runner import run_scenario
-from badgateway.scenario.model import Scenario, load_scenario
-from badgateway.scenario.steps import FaultStep, StopStep
+from badgateway.running.runner import run_many, run_scenario
+from badgateway.scenario import catalogue
+from badgateway.scenario.causes import counterparts
+from badgateway.scenario.model import load_scenario
+from tests.support.clitools import Cli
 from tests.support.processes import left_of
 
 # One event loop for the module, because a fork server belongs to one; under xdist each worker has its own.
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
-ROOT = Path(__file__).parents[2] / "scenarios"
-FILES = sorted(ROOT.rglob("*.yaml"))
+FILES = catalogue.files(catalogue.root())
 LONGEST = 10.0
 """Seconds that one scenario may take."""
+AT_ONCE = 3
+"""Variants of one scenario that run together: they mostly wait."""
 
-Cause = FaultStep | StopStep
-
-
-def causes(scenario: Scenario) -> Iterator[Cause]:
-    """What a scenario does to its chain: the faults that it sets, and the processes that it stops."""
-    for step in (*scenario.steps, *(moment.action for moment in scenario.timeline)):
-        if isinstance(step, FaultStep | StopStep):
-            yield step
-
-
-def without(scenario: Scenario, taken_out: Callable[[Cause], bool]) -> Scenario:
-    """The scenario without some of its causes. Its configuration changes and expectations stay."""
-
-    def stays(step: object) -> bool:
-        return not (isinstance(step, FaultStep | StopStep) and taken_out(step))
-
-    steps = [step for step in scenario.steps if stays(step)]
-    timeline = [moment for moment in scenario.timeline if stays(moment.action)]
-    return scenario.model_copy(update={"steps": steps, "timeline": timeline})
-
-
-def name_of(cause: Cause) -> str:
-    return cause.fault.kind if isinstance(cause, FaultStep) else f"stop-{cause.stop}"
-
-
-by_file = pytest.mark.parametrize("path", FILES, ids=[f"{path.parent.name}/{path.stem}" for path in FILES])
+by_file = pytest.mark.parametrize("path", FILES, ids=map(catalogue.id_of, FILES))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -74,31 +51,39 @@ async def test_a_scenario_holds(path: Path, start_lab: LabFactory) -> None:
 
 
 @by_file
-async def test_a_scenario_fails_without_its_cause(path: Path, start_lab: LabFactory) -> None:
-    scenario = load_scenario(path)
-    assert list(causes(scenario))
-    expect_failed(await run_scenario(without(scenario, lambda cause: True), start_lab))
+async def test_a_scenario_fails_without_its_cause_and_without_any_part_of_it(path: Path, start_lab: LabFactory) -> None:
+    results = await run_many(counterparts(load_scenario(path)), start_lab, jobs=AT_ONCE)
+    assert [failure for result in results for failure in result.failures()] == []
+    for result in results:
+        # an expectation that did not hold, and neither the machine nor a deadline: exit 1 for whoever runs that file
+        assert result.held
+        assert result.unmet
 
 
-def each_cause() -> Iterator[Any]:
-    """Every cause of the scenarios that have several: a part that holds without its own fault shows nothing."""
-    for path in FILES:
-        several = list(causes(load_scenario(path)))
-        if len(several) > 1:
-            for number, cause in enumerate(several):
-                yield pytest.param(path, number, id=f"{path.parent.name}/{path.stem}-{number + 1}-{name_of(cause)}")
+HOLDS_ANYHOW = """\
+title: Expects nothing of its fault
+code: 200
+steps:
+  - {fault: latency, target: app, latency: 1ms}
+  - request: GET /products
+    expect: {status: 200}
+"""
 
 
-@pytest.mark.parametrize(("path", "number"), list(each_cause()))
-async def test_a_scenario_fails_without_any_one_of_its_causes(path: Path, number: int, start_lab: LabFactory) -> None:
-    scenario = load_scenario(path)
-    chosen = list(causes(scenario))[number]
-    expect_failed(await run_scenario(without(scenario, lambda cause: cause is chosen), start_lab))
-
-
-def expect_failed(result: ScenarioResult) -> None:
-    """An expectation did not hold: exit code 1. Not the machine's fault, and not the deadline's."""
-    assert (result.outcome, result.exit_code, result.why) == ("failed", 1, "")
-    checks = [check for step in result.steps for check in step.checks]
-    checks += [window.check for window in result.windows]
-    assert any(not check.held for check in checks)
+async def test_the_command_line_finds_a_scenario_that_holds_without_its_cause(tmp_path: Path) -> None:
+    cli = Cli(tmp_path)
+    file = tmp_path / "anyhow.yaml"
+    file.write_text(HOLDS_ANYHOW, encoding="utf-8")
+    code, run = await asyncio.to_thread(cli.run, "run", str(file), "app-crashed", "--without-cause")
+    assert code == 1, run.text
+    crashed, anyhow = sorted(line for line in run.lines if "without" in line and line.startswith(("held", "FAILED")))[
+        ::-1
+    ]
+    assert crashed.startswith("held    502/app-crashed")
+    assert anyhow.startswith("FAILED  200/anyhow")
+    assert "holds without its cause (fault latency at app (line 4)), so it proves nothing" in run.text
+    file.write_text(HOLDS_ANYHOW.replace("  - {fault: latency, target: app, latency: 1ms}\n", ""), encoding="utf-8")
+    code, run = await asyncio.to_thread(cli.run, "run", str(file), "--without-cause")
+    assert code == 2, run.text
+    assert "anyhow.yaml: has no cause that could be taken out; mark what makes it happen" in run.text
+    assert cli.leftovers() == []

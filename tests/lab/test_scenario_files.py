@@ -11,6 +11,7 @@ import pytest
 
 from badgateway.cli import COMMANDS
 from badgateway.scenario import catalogue
+from badgateway.scenario.causes import causes_of
 from badgateway.scenario.expectation import Expectation
 from badgateway.scenario.model import Scenario, load_scenario
 from badgateway.scenario.schema import scenario_schema
@@ -73,6 +74,11 @@ def test_its_causes_are_known_words_and_name_every_error_that_it_expects(id_: st
     assert set(scenario.causes) <= {*map(str, ErrorType), *FAULTS}
     decided = {e.error for e in expectations(scenario) if e.decided_by != "app" or e.truncated}
     assert decided - {None, "none"} <= set(scenario.causes)
+
+
+@by_id
+def test_it_says_what_makes_it_happen(id_: str) -> None:
+    assert causes_of(SCENARIOS[id_])
 
 
 @by_id

@@ -18,6 +18,7 @@ from badgateway.running.reports import json_report, junit_report
 from badgateway.running.results import ScenarioResult, exit_code
 from badgateway.running.runner import RunEvent, exception_of, run_many
 from badgateway.scenario import catalogue
+from badgateway.scenario.causes import counterparts
 from badgateway.scenario.model import Scenario, load_scenarios
 from badgateway.session.interrupts import run_until_interrupted
 from badgateway.terminal.run_show import PlainRun, RunShow, TerminalRun, summary
@@ -39,6 +40,7 @@ Examples:
   badgateway run my-scenario.yaml scenarios/
   badgateway run --all --jobs 2 --junit report.xml
   badgateway run --all --json report.json
+  badgateway run my-scenario.yaml --without-cause   does it fail without its fault?
   badgateway run 504 --json - | jq .
 
 \b
@@ -58,6 +60,11 @@ Exit codes: 0 all held · 1 an expectation failed · 2 a file is wrong (nothing 
     help="A JSON report, on stdout or in a file (whose name ends in .json); the lines then go to stderr.",
 )
 @click.option("--junit", "junit_to", type=click.Path(dir_okay=False, path_type=Path), help="A JUnit XML report.")
+@click.option(
+    "--without-cause",
+    is_flag=True,
+    help="Take out what makes each happen, all of it and each part alone; exit 1 if one holds all the same.",
+)
 @click.option("--fail-fast", is_flag=True, help="Begin no more once one has failed.")
 @click.option("-v", "--verbose", is_flag=True, help="Every step and what was measured, not only what failed.")
 @click.pass_obj
@@ -68,16 +75,22 @@ def command(
     jobs: int | None,
     json_to: str | None,
     junit_to: Path | None,
+    without_cause: bool,
     fail_fast: bool,
     verbose: bool,
 ) -> int:
-    """Run scenarios, each in a chain of its own on ephemeral ports. Exit 1 if an expectation failed."""
+    """Run scenarios, each in a chain of its own on ephemeral ports. Exit 1 if an expectation failed.
+
+    With --without-cause it is the other way round: each must fail then, and one that holds proves nothing.
+    """
     if json_to is not None and json_to != STDOUT and not json_to.endswith(".json"):
         # `run --json 502`: the word after --json is a scenario, and must never be taken for a file to write
         words, json_to = (json_to, *words), STDOUT
     if not words and not everything:
         raise click.UsageError("say which: a code, an id, a file, or --all (`badgateway list` lists them)")
     scenarios = load_scenarios(catalogue.select(words) if words else catalogue.files(catalogue.root()))
+    if without_cause:
+        scenarios = [lacking for scenario in scenarios for lacking in counterparts(scenario)]
     started = time.monotonic()
     show = _show(len(scenarios), verbose=verbose, report_on_stdout=json_to == STDOUT)
     with show:

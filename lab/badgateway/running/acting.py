@@ -12,13 +12,9 @@ from badgateway.scenario.steps import (
     ClearStep,
     FaultStep,
     PatchStep,
-    PauseStep,
-    RequestStep,
     RestartStep,
-    Step,
     StopStep,
 )
-from badgateway_proxy import format_duration
 
 
 async def act(action: Action, lab: LabLike) -> FaultLike | None:
@@ -55,30 +51,3 @@ async def _clear(lab: LabLike, what: str) -> None:
     for fault in await lab.faults():
         if what in (fault.kind, fault.target):
             await lab.clear_fault(fault.id)
-
-
-def step_title(step: Step) -> str:  # noqa: PLR0911 — one line for each kind of step
-    """A step in a few words: `GET /products`, `fault crash at app`."""
-    match step:
-        case RequestStep(request=request):
-            times = f" ×{request.times}" if request.times > 1 else ""
-            entry = f" at {request.to}" if request.to != "cdn" else ""
-            return f"{request}{entry}{times}"
-        case FaultStep(fault=fault):
-            return f"fault {fault.kind} at {fault.target}"
-        case ClearStep(clear=what):
-            return f"clear {what}"
-        case AdvanceStep(advance=seconds):
-            return f"advance {format_duration(seconds)}"
-        case RestartStep(restart=target):
-            return f"restart {target}"
-        case StopStep(stop=target):
-            return f"stop {target}"
-        case PatchStep(patch=patch):
-            return f"patch {', '.join(patch)}"
-        case BreakerStep(breaker=actions):
-            return ", ".join(f"breaker of {hop}: {what}" for hop, what in actions.items())
-        case PauseStep(pause=seconds):
-            return f"pause {format_duration(seconds)}"
-        case _:
-            assert_never(step)

@@ -3,8 +3,8 @@
 The JSON report is an object; `format` grows when a key changes its meaning or goes away, not when one is added:
 
     {"format": 1, "badgateway": "0.1.0", "summary": {"total": 2, "held": 1, "failed": 1, …, "duration": 3.2},
-     "scenarios": [{"id": "502/app-crashed", "title": …, "code": 502, "file": …, "outcome": "held", "why": "",
-       "started": epoch, "duration": s, "ready_after": s, "failures": [text],
+     "scenarios": [{"id": "502/app-crashed", "title": …, "code": 502, "file": …, "without": "", "outcome": "held",
+       "why": "", "started": epoch, "duration": s, "ready_after": s, "failures": [text],
        "steps": [{"index": 0, "kind": "request", "title": "GET /products", "line": 9, "note": "", "held": true,
          "skipped": false, "started": s, "duration": s, "requests": 1,
          "checks": [{"name": "status", "expected": "502", "measured": "502", "held": true}],
@@ -65,6 +65,7 @@ def _scenario(result: ScenarioResult) -> dict[str, Any]:
         "title": scenario.title,
         "code": scenario.code,
         "file": scenario.file,
+        "without": scenario.without,
         "outcome": result.outcome,
         "why": result.why,
         "started": result.started,
@@ -159,6 +160,7 @@ def _counts(results: Sequence[ScenarioResult]) -> dict[str, str]:
 
 def _case(result: ScenarioResult) -> ET.Element:
     code, _, name = result.scenario.id.partition("/")
+    name += f" without {result.scenario.without}" if result.scenario.without else ""
     case = ET.Element(
         "testcase",
         classname=f"badgateway.{code}",

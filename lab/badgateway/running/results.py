@@ -152,8 +152,9 @@ class ScenarioResult:
         """The contract's exit code for this result alone."""
         return EXIT_CODES[self.outcome]
 
-    def failures(self) -> list[str]:
-        """A line for each thing that did not hold, with its place in the file."""
+    @property
+    def unmet(self) -> list[str]:
+        """A line for each expectation that did not hold, with its place in the file."""
         file = self.scenario.file or self.scenario.id
         lines = [
             f"{file}:{step.line}: {step.title}: {check}"
@@ -161,8 +162,14 @@ class ScenarioResult:
             for check in step.checks
             if not check.held
         ]
-        lines += [f"{file}:{w.line}: {w.window}: {w.check}" for w in self.windows if not w.check.held]
-        if self.outcome not in {"environment", "invalid"}:  # it may well have, had the run gone on
+        return lines + [f"{file}:{w.line}: {w.window}: {w.check}" for w in self.windows if not w.check.held]
+
+    def failures(self) -> list[str]:
+        """A line for each thing that was not as it must be, with its place in the file."""
+        file = self.scenario.file or self.scenario.id
+        lines = [] if self.scenario.without else self.unmet
+        # had the run gone on, it may well have fired
+        if self.outcome not in {"environment", "invalid"} and not self.scenario.without:
             unfired = [fault for fault in self.faults if not fault.held]
             lines += [f"{file}:{f.line}: the fault {f.kind} at {f.target} never fired" for f in unfired]
         return lines + ([f"{file}: {self.why}"] if self.why else [])

@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
 from badgateway.inputs.patterns import Span
-from badgateway.running.acting import act, step_title
+from badgateway.running.acting import act
+from badgateway.running.counterproof import turn_round
 from badgateway.running.labview import FaultLike, LabFactory, LabLike
 from badgateway.running.load import run_traffic
 from badgateway.running.measuring import evaluate
@@ -19,7 +20,7 @@ from badgateway.running.requesting import SETTLE, run_request_step, until
 from badgateway.running.results import Check, FaultResult, ScenarioResult, StepResult, WindowResult
 from badgateway.scenario.expressions import Expression
 from badgateway.scenario.model import Scenario
-from badgateway.scenario.steps import Action, FaultStep, PauseStep, RequestStep, Step, step_kind
+from badgateway.scenario.steps import Action, FaultStep, PauseStep, RequestStep, Step, step_kind, step_title
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,9 @@ class RunEvent:
     step: StepResult | None = None
 
 
+TAKEN_OUT: Final = "taken out"
+"""The note of a step that a run leaves out on purpose."""
+
 OnEvent = Callable[[RunEvent], None]
 
 
@@ -43,6 +47,7 @@ async def run_scenario(scenario: Scenario, lab_factory: LabFactory, *, on_event:
     """Run one scenario in a lab of its own and say what held.
 
     Failed expectations and a lab that cannot start are in the result, not raised. Cancelling it closes the lab first.
+    A scenario without its cause (`badgateway.scenario.causes.without`) holds when one of its expectations failed.
     """
     result = ScenarioResult(scenario, started=time.time())
     run = _Run(scenario, result, on_event)
@@ -59,6 +64,8 @@ async def run_scenario(scenario: Scenario, lab_factory: LabFactory, *, on_event:
             raise
         result.outcome, result.why = "failed", f"took longer than {scenario.deadline:g} s"
     result.duration = time.time() - result.started
+    if scenario.without:
+        turn_round(result)
     on_event(RunEvent("done", scenario, result))
     return result
 
@@ -137,6 +144,9 @@ class _Run:
                 started=self.clock(),
             )
             self.result.steps.append(done)
+            if self.scenario.lacks("steps", index):
+                done.skipped, done.note = True, TAKEN_OUT
+                continue
             if not all(earlier.held for earlier in self.result.steps[:index]):
                 done.skipped = True
                 continue
@@ -179,6 +189,8 @@ class _Run:
     async def _timeline(self, lab: LabLike, origin: float) -> None:
         moments = sorted(enumerate(self.scenario.timeline), key=lambda entry: entry[1].at)
         for index, moment in moments:
+            if self.scenario.lacks("timeline", index):
+                continue
             ahead = origin + moment.at - asyncio.get_running_loop().time()
             if ahead > 0:
                 await asyncio.sleep(ahead)

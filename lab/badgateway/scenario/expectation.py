@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -38,7 +38,8 @@ def _error_name(value: str) -> str:
     return value
 
 
-def _one_or_list(value: object) -> object:
+def one_or_list(value: object) -> object:
+    """What may be written without brackets if it is only one."""
     return value if isinstance(value, (list, tuple)) else [value]
 
 
@@ -59,7 +60,8 @@ That = Annotated[
 ]
 """An expression over several requests, parsed."""
 
-_ONE_OR_MORE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+ONE_OR_MORE: Final[dict[str, Any]] = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+"""The schema of a text or a list of texts."""
 
 
 class HopExpectation(Strict):
@@ -95,9 +97,7 @@ class Expectation(Strict):
     attempts: dict[str, Count] = Field(default_factory=dict)
     """Attempts per hop."""
     header: dict[str, Text] = Field(default_factory=dict)
-    body: Annotated[list[str], BeforeValidator(_one_or_list), WithJsonSchema(_ONE_OR_MORE)] = Field(
-        default_factory=list
-    )
+    body: Annotated[list[str], BeforeValidator(one_or_list), WithJsonSchema(ONE_OR_MORE)] = Field(default_factory=list)
     """Texts that the body contains."""
     truncated: bool | None = None
     """Whether the client received less than was announced."""
@@ -114,9 +114,7 @@ class Expectation(Strict):
     breaker: dict[str, BreakerState] = Field(default_factory=dict)
     """State of each hop's breaker after the step."""
     faults: FaultsExpectation | None = None
-    that: Annotated[list[That], BeforeValidator(_one_or_list), WithJsonSchema(_ONE_OR_MORE)] = Field(
-        default_factory=list
-    )
+    that: Annotated[list[That], BeforeValidator(one_or_list), WithJsonSchema(ONE_OR_MORE)] = Field(default_factory=list)
     """Expressions over all the requests of this step."""
 
     @property

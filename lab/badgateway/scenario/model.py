@@ -6,17 +6,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, WithJsonSchema
 
 from badgateway.chain.spec import ChainSpec
-from badgateway.inputs.problems import InvalidInput, Problem
+from badgateway.inputs.problems import InvalidInput, Problem, Where
 from badgateway.inputs.validation import Finding, findings, problems_at
 from badgateway.inputs.yamltext import Document, parse_yaml, read_yaml
-from badgateway.scenario.expectation import Strict
+from badgateway.scenario.chain_cause import wrong_settings
+from badgateway.scenario.expectation import ONE_OR_MORE, Strict
 from badgateway.scenario.names import wrong_names
 from badgateway.scenario.steps import AnyStep, Moment
 from badgateway.scenario.traffic import MAX_REQUESTS, Traffic, WindowExpectation
@@ -34,16 +35,16 @@ def _lines(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+Lines = Annotated[list[str], BeforeValidator(_lines), WithJsonSchema(ONE_OR_MORE)]
+"""Texts; one alone needs no brackets."""
+
+
 class Lesson(Strict):
     """What there is to learn: a question to ask before, an answer for after."""
 
     predict: str = ""
     explain: str = ""
-    debug: Annotated[
-        list[str],
-        BeforeValidator(_lines),
-        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-    ] = Field(default_factory=list)
+    debug: Lines = Field(default_factory=list)
     fix: str = ""
 
 
@@ -57,6 +58,8 @@ class Scenario(Strict):
     """RFC 9209 error types, faults, or words of one's own."""
     story: str = ""
     chain: ChainSpec = Field(default_factory=ChainSpec)
+    chain_cause: Lines = Field(default_factory=list)
+    """Paths of settings of `chain` that make it happen, such as lb.limits: without them the scenario must fail."""
     steps: list[AnyStep] = Field(default_factory=list, max_length=500)
     traffic: list[Traffic] = Field(default_factory=list, max_length=20)
     timeline: list[Moment] = Field(default_factory=list, max_length=500)
@@ -64,6 +67,8 @@ class Scenario(Strict):
     lesson: Lesson = Field(default_factory=Lesson)
 
     _document: Document | None = PrivateAttr(default=None)
+    _without: str = PrivateAttr(default="")
+    _taken_out: frozenset[Where] = PrivateAttr(default=frozenset())
 
     @property
     def file(self) -> str:
@@ -75,6 +80,27 @@ class Scenario(Strict):
         """`502/app-crashed`: the code and the file's name."""
         name = Path(self.file).stem if self.file else self.title
         return f"{self.code}/{name}"
+
+    @property
+    def written_chain(self) -> Mapping[str, Any]:
+        """What differs from the default chain, as the file has it."""
+        return _written_chain(self._document) if self._document else {}
+
+    @property
+    def without(self) -> str:
+        """The cause that was taken out of it, in words; empty for a whole scenario."""
+        return self._without
+
+    def take_out(self, parts: Iterable[Where], what: str) -> None:
+        """Leave these steps and moments out of every run: `("steps", 2)`, `("timeline", 0)`.
+
+        `what`: everything that was taken out, in words.
+        """
+        self._taken_out, self._without = frozenset(parts), what
+
+    def lacks(self, *where: str | int) -> bool:
+        """Whether that step or moment was taken out."""
+        return where in self._taken_out
 
     @property
     def deadline(self) -> float:
@@ -108,20 +134,28 @@ def scenario_from(document: Document) -> Scenario:
         found += findings(error, document.value, Scenario)
     found += wrong_names(document.value)
     if scenario is not None:
-        found += _missing_parts(scenario)
+        found += _missing_parts(scenario, _written_chain(document))
     if found or scenario is None:
         raise InvalidInput(problems_at(found, document))
     scenario._document = document
     return scenario
 
 
-def _missing_parts(scenario: Scenario) -> list[Finding]:
+def _written_chain(document: Document) -> Mapping[str, Any]:
+    chain = document.value.get("chain") if isinstance(document.value, Mapping) else None
+    return chain if isinstance(chain, Mapping) else {}
+
+
+def _missing_parts(scenario: Scenario, chain: Mapping[str, Any]) -> list[Finding]:
     """What only shows when the parts are seen together."""
     found = []
     if not scenario.steps and not scenario.traffic:
         found.append(Finding((), "does nothing: it needs steps or traffic"))
     if scenario.timeline and not scenario.traffic:
         found.append(Finding(("timeline",), "needs traffic to run beside"))
+    found += wrong_settings(chain, scenario.chain_cause)
+    if scenario.traffic and all(stream.cause for stream in scenario.traffic):
+        found.append(Finding(("traffic",), "has only streams that are a cause", "one must be there without it, too"))
     total = sum(stream.for_ * stream.rate.per_second for stream in scenario.traffic)
     if total > MAX_REQUESTS:
         found.append(Finding(("traffic",), f"sends more than {MAX_REQUESTS} requests altogether"))

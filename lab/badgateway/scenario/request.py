@@ -88,3 +88,8 @@ class Request(Strict):
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+
+def part_names() -> dict[str, str]:
+    """The parts of a request as a file has them, and what `Request` calls them: `json` is `json_body`."""
+    return {field.alias or name: name for name, field in Request.model_fields.items()}

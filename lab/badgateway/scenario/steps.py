@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, assert_never
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Field,
     PlainValidator,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -19,10 +21,10 @@ from pydantic import (
 from badgateway.chain.spec import HOPS, wrong_patch
 from badgateway.inputs.problems import as_text, did_you_mean
 from badgateway.inputs.validation import Finding, findings, refusal, validated
-from badgateway.scenario.expectation import Expectation, Strict
+from badgateway.scenario.expectation import ONE_OR_MORE, Expectation, Strict, one_or_list
 from badgateway.scenario.placement import Fault, fault_from, flat_fault
-from badgateway.scenario.request import Request
-from badgateway_proxy import Duration, parse_duration
+from badgateway.scenario.request import Request, part_names
+from badgateway_proxy import Duration, format_duration, parse_duration
 
 LONGEST_PAUSE: Final = 5.0
 """Seconds. Policies' time is advanced, not waited for; a pause is for what sockets really need."""
@@ -45,11 +47,34 @@ class Noted(Strict):
     note: str = ""
 
 
+class Marked(Noted):
+    """A step that can be what the scenario is about, as every fault and every stop is."""
+
+    cause: bool = False
+    """This step makes the scenario happen, so that without it the scenario must fail."""
+
+
 class RequestStep(Noted):
     """Send a request (or several), and check what came of it."""
 
     request: Request
     expect: Expectation = Field(default_factory=Expectation)
+    cause: Annotated[list[str], BeforeValidator(one_or_list), WithJsonSchema(ONE_OR_MORE)] = Field(default_factory=list)
+    """Parts of the request that make the scenario happen, such as headers: sent without them, the scenario must
+    fail."""
+
+    @model_validator(mode="after")
+    def _written_parts(self) -> RequestStep:
+        parts = part_names()
+        sent = [part for part, name in parts.items() if name in self.request.model_fields_set]
+        found = [
+            Finding(("cause", index), f"this request has no {as_text(part)} of its own", did_you_mean(part, sent))
+            for index, part in enumerate(self.cause)
+            if part not in sent
+        ]
+        if found:
+            raise refusal(found)
+        return self
 
     @model_validator(mode="after")
     def _recorded(self) -> RequestStep:
@@ -65,19 +90,19 @@ class FaultStep(Noted):
     fault: Annotated[Fault, PlainValidator(fault_from)]
 
 
-class ClearStep(Noted):
+class ClearStep(Marked):
     """Clear faults: `all`, those of a kind, or those at a target."""
 
     clear: str
 
 
-class AdvanceStep(Noted):
+class AdvanceStep(Marked):
     """Let the lab's clock run ahead, at once."""
 
     advance: Duration
 
 
-class RestartStep(Noted):
+class RestartStep(Marked):
     """Start a process anew, on its old port, and wait until it is ready. `app` is every instance."""
 
     restart: str
@@ -89,7 +114,7 @@ class StopStep(Noted):
     stop: str
 
 
-class PatchStep(Noted):
+class PatchStep(Marked):
     """Change hops' configuration while they run: `{lb: {timeouts: {first_byte: 1s}}}`."""
 
     patch: dict[str, dict[str, Any]] = Field(min_length=1)
@@ -108,7 +133,7 @@ class PatchStep(Noted):
         return patch
 
 
-class BreakerStep(Noted):
+class BreakerStep(Marked):
     """Act on hops' breakers: `{lb: force_open}`."""
 
     breaker: dict[str, BreakerAction] = Field(min_length=1)
@@ -144,6 +169,33 @@ def step_kind(step: Step) -> str:
     return next(kind for kind, model in STEPS.items() if isinstance(step, model))
 
 
+def step_title(step: Step) -> str:  # noqa: PLR0911 — one line for each kind of step
+    """A step in a few words: `GET /products`, `fault crash at app`."""
+    match step:
+        case RequestStep(request=request):
+            times = f" ×{request.times}" if request.times > 1 else ""
+            entry = f" at {request.to}" if request.to != "cdn" else ""
+            return f"{request}{entry}{times}"
+        case FaultStep(fault=fault):
+            return f"fault {fault.kind} at {fault.target}"
+        case ClearStep(clear=what):
+            return f"clear {what}"
+        case AdvanceStep(advance=seconds):
+            return f"advance {format_duration(seconds)}"
+        case RestartStep(restart=target):
+            return f"restart {target}"
+        case StopStep(stop=target):
+            return f"stop {target}"
+        case PatchStep(patch=patch):
+            return f"patch {', '.join(patch)}"
+        case BreakerStep(breaker=actions):
+            return ", ".join(f"breaker of {hop}: {what}" for hop, what in actions.items())
+        case PauseStep(pause=seconds):
+            return f"pause {format_duration(seconds)}"
+        case _:
+            assert_never(step)
+
+
 def _step(value: object, kinds: Mapping[str, type[BaseModel]]) -> object:
     if not isinstance(value, Mapping):
         raise refusal([Finding((), f"must be a mapping such as {{request: GET /products}}, not {as_text(value)}")])
@@ -151,8 +203,8 @@ def _step(value: object, kinds: Mapping[str, type[BaseModel]]) -> object:
     if len(named) > 1:
         raise ValueError(f"a step does one thing; this one has {' and '.join(named)}")
     if not named:
-        known = (*kinds, "note", "expect")
-        unknown = [Finding((k,), "unknown key", did_you_mean(k, known), key=True) for k in value if k not in known]
+        known = (*kinds, "note", "expect", "cause")
+        unknown = [_unknown(key, kinds, known) for key in value if key not in known]
         raise refusal(unknown or [Finding((), "does nothing", f"a step has one of: {', '.join(kinds)}")])
     kind = named[0]
     if kind != "request" and "expect" in value:
@@ -160,6 +212,12 @@ def _step(value: object, kinds: Mapping[str, type[BaseModel]]) -> object:
     if kind == "fault" and isinstance(value["fault"], str):
         value = flat_fault(value)
     return validated(kinds[kind], value)
+
+
+def _unknown(key: str, kinds: Mapping[str, type[BaseModel]], known: Iterable[str]) -> Finding:
+    if key in STEPS:
+        return Finding((key,), "is no step for a timeline", f"it can have: {', '.join(kinds)}", key=True)
+    return Finding((key,), "unknown key", did_you_mean(key, known), key=True)
 
 
 def _any_step(value: object) -> object:

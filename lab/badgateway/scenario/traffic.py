@@ -69,6 +69,8 @@ class Traffic(Strict):
     body: str | None = None
     to: str = "cdn"
     timeout: Patience = Field(default=PATIENCE, json_schema_extra={"default": format_duration(PATIENCE)})
+    cause: bool = False
+    """This stream is what makes the scenario happen, so that without it the scenario must fail."""
     in_flight: int = Field(default=2_000, ge=1, le=10_000)
     """Requests under way at once; what would be one more is not sent, and counted as failure=overflow."""
 

@@ -106,7 +106,9 @@ class TerminalRun:
 
 def headline(result: ScenarioResult) -> str:
     """`held   502/app-crashed  0.9 s  The app crashed`."""
-    return f"{WORDS[result.outcome]:<7} {result.scenario.id}  {seconds(result.duration)}  {result.scenario.title}"
+    scenario = result.scenario
+    said = f"without {scenario.without}" if scenario.without else scenario.title
+    return f"{WORDS[result.outcome]:<7} {scenario.id}  {seconds(result.duration)}  {said}"
 
 
 def details(result: ScenarioResult, *, verbose: bool) -> Iterator[str]:
@@ -116,6 +118,8 @@ def details(result: ScenarioResult, *, verbose: bool) -> Iterator[str]:
             yield from _step(step)
         for window in result.windows:
             yield f"{'held' if window.check.held else 'NOT HELD'} {window.window}: {window.check}"
+    if result.held and result.scenario.without:
+        yield from (f"as it must: {line}" for line in result.unmet[:1])
     if result.held or result.outcome == "skipped":
         return
     yield from result.failures()

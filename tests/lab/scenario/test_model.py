@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from badgateway.inputs.problems import InvalidInput
 from badgateway.scenario.model import load_scenario, load_scenarios, parse_scenario
-from badgateway.scenario.steps import STEPS, FaultStep, RequestStep
+from badgateway.scenario.steps import ACTIONS, STEPS, FaultStep, RequestStep
 
 GOOD = """\
 # yaml-language-server: $schema=…
@@ -149,7 +149,7 @@ s.yaml:29:64: traffic[0].to: there is no place to send a request to "app"; did y
 s.yaml:31:10: timeline[0].at: a duration needs a unit, such as 500ms or 10s
 s.yaml:31:33: timeline[0].fault: unknown fault "hangg"; did you mean "hang"?
 s.yaml:32:5: timeline[1].at: is required
-s.yaml:33:14: timeline[2].pause: unknown key; known: advance, breaker, clear, expect, fault, note, patch, restart, stop
+s.yaml:33:14: timeline[2].pause: is no step for a timeline; it can have: {actions}
 s.yaml:35:14: expect[0].during: the span 12s..6s is empty; the smaller end stands first
 s.yaml:35:50: expect[0].that: share is a share, to be compared with something like 95%, not 95ms
     share(status=504) > 95ms
@@ -162,7 +162,9 @@ s.yaml:37:29: lesson.debug: must be a list, not 1
 
 
 def test_a_wrong_file_gets_every_error_at_once_with_its_position() -> None:
-    assert problems(WRONG) == TOLD.replace("{kinds}", ", ".join(STEPS)).splitlines()
+    assert problems(WRONG) == (
+        TOLD.replace("{kinds}", ", ".join(STEPS)).replace("{actions}", ", ".join(ACTIONS)).splitlines()
+    )
 
 
 @pytest.mark.parametrize(
@@ -191,6 +193,15 @@ def test_a_wrong_file_gets_every_error_at_once_with_its_position() -> None:
         ("traffic: [{for: 1s, rate: 1/s}]\ntimeline: [{at: 1s, action: x}]", "timeline[0].action: unknown key"),
         ("chain: {app: {faults: []}}\nsteps: [{request: GET /}]", "chain.app.faults: is decided by the lab"),
         ("steps: [{breaker: {}}]", "steps[0].breaker: must have at least 1 entries"),
+        (
+            "steps: [{request: GET /x, cause: headers}]",
+            'steps[0].cause: this request has no "headers" of its own; known: me',
+        ),
+        ("steps: [{pause: 1s, cause: true}]", "steps[0].cause: unknown key"),
+        ("steps: [{fault: crash, target: app, cause: true}]", "steps[0].cause: unknown key"),
+        ("steps: [{advance: 1s, cause: 5}]", "steps[0].cause: must be true or false"),
+        ("chain_cause: lb.retry\nsteps: [{request: GET /}]", 'chain_cause[0]: the chain sets no "lb.retry"'),
+        ("traffic: [{for: 1s, rate: 1/s, cause: true}]", "traffic: has only streams that are a cause"),
         ("chain: {app: null}\nsteps: [{request: GET /}]", "a chain cannot be without its app"),
         ("chain: {app: {instances: 1}}\nsteps: [{restart: app-2}]", 'there is no target "app-2"'),
     ],

@@ -38,6 +38,7 @@ def test_it_is_json_of_draft_2020_12_without_guesswork_at_the_top() -> None:
         "causes",
         "story",
         "chain",
+        "chain_cause",
         "steps",
         "traffic",
         "timeline",
