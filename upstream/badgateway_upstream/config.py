@@ -91,6 +91,10 @@ class InstanceConfig(Strict):
     """Exit at once when stdin ends."""
     drain: Duration = 2.0
     """How long SIGTERM waits for requests."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 4
+    """Threads for work that takes time, such as reports. What finds all of them busy waits."""
+    lock_timeout: PositiveDuration = 5.0
+    """How long a write waits for another transaction on the database (SQLite's busy_timeout)."""
 
     @model_validator(mode="after")
     def _faults_end(self) -> Self:

@@ -21,7 +21,9 @@ from aiohttp import web
 
 from badgateway_upstream.app.relay import Relay
 from badgateway_upstream.app.shop import Shop
+from badgateway_upstream.app.storage import Storage
 from badgateway_upstream.app.store import Store
+from badgateway_upstream.app.workers import Workers
 from badgateway_upstream.clock import Clock
 from badgateway_upstream.config import InstanceConfig
 from badgateway_upstream.control import api as control
@@ -64,7 +66,9 @@ class Instance:
         limits = Limits(config.default_fault_duration, config.max_fault_duration, config.files)
         self.book = Book(self.name, self._clock, limits, emit, self._end_process_fault, records=config.records)
         self._listener = Listener(config.listen.host, config.listen.port, config.backlog, lambda: Connection(self))
-        self.process = ThisProcess(self._listener, self._close_idle)
+        self._storage = Storage()
+        self.process = ThisProcess(self._listener, self._storage, self._close_idle)
+        self._workers = Workers(config.workers)
         self._store: Store | None = None
         self.app: App
         self._connections: set[Connection] = set()
@@ -87,8 +91,8 @@ class Instance:
         if config.backend is not None:
             self.app = Relay(self.name, config.backend, allow_public=config.allow_public)
         else:
-            self._store = Store(config.database)
-            self.app = Shop(self.name, self._store)
+            self._store = Store(config.database, config.lock_timeout)
+            self.app = Shop(self.name, self._store, self._storage, self._workers)
         with _port_taken(config.admin.host, config.admin.port):
             app = control.build(self, self._token, config.admin.allowed_hosts)
             self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -135,6 +139,7 @@ class Instance:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
+        self._workers.close()
         if self._store is not None:
             self._store.close()
 
@@ -191,6 +196,7 @@ class Instance:
             "requests": self._count,
             "open": len(self._connections),
             "busy": sum(connection.task is not None for connection in self._connections),
+            "workers": self._workers.state(),
             "faults": len(self.book),
             "clock_offset": self._clock.offset,
         }
@@ -213,11 +219,9 @@ class Instance:
     # Inside
 
     def _begin_now(self, fault: ActiveFault) -> None:
-        effect = fault.kind.effect
-        if isinstance(effect, Process) and not fault.ended.is_set():
+        if not fault.ended.is_set():
             self.book.record(fault, None, None)
-            effect.begin(fault.spec, self.process, fault.left)
-            fault.begun = True
+            self.book.begin(fault, self.process)
 
     def _end_process_fault(self, fault: ActiveFault) -> None:
         effect = fault.kind.effect

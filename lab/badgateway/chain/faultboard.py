@@ -22,12 +22,13 @@ COMMON = frozenset(("kind", "id", "for", "when"))
 
 @dataclass(slots=True)
 class FaultPart:
-    """What a fault is on one node. `over` says why it is no more; empty while it is in force."""
+    """What a fault is on one node. `over` says why it is no more, `impossible` why it cannot happen; else empty."""
 
     node: str
     fired: int = 0
     last: str = ""
     seen: str = ""
+    impossible: str = ""
     over: str = ""
 
     @property
@@ -182,6 +183,14 @@ class FaultBoard:
         part.last = f"firing {event.get('firing')} on {node}" + (f" struck {struck}" if struck else "")
         fault.firings.append(dict(event))
         return fault
+
+    def evidence(self, node: str, event: Mapping[str, Any]) -> None:
+        """A node told what shows that a process fault happened there, or why it could not."""
+        fault = self._faults.get(str(event.get("fault")))
+        part = fault.parts.get(node) if fault else None
+        if part is not None:
+            part.seen = f"{node}: {event.get('evidence')}"
+            part.impossible = "" if event.get("happened") else part.seen
 
     def is_new(self, node: str, event: Mapping[str, Any]) -> bool:
         """Whether a firing has not been noted yet; of a fault that is not ours, never."""

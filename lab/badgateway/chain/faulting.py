@@ -96,6 +96,10 @@ class Faulting:
         self._events.publish("firing", name, event)
         self._wake()
 
+    def evidence(self, name: str, event: Mapping[str, Any]) -> None:
+        """A node told what shows that a fault happened."""
+        self._board.evidence(name, event)
+
     def process_changed(self, change: ProcessChange) -> None:
         """A process did something: the proof of a fault, perhaps, or the end of all that were in it."""
         self._wake()
@@ -135,6 +139,9 @@ class Faulting:
             raise EnvironmentProblem(f"{node.name} took {fault.kind} but it did not happen") from None
         # it tells before it strikes: once it answers again, or cannot, it has struck
         await _or_change(node.admin.ping(), node, process)
+        process.drain()
+        if fault.parts[node.name].impossible:
+            raise EnvironmentProblem(fault.parts[node.name].impossible)
 
     async def _signal(self, fault: FaultState, hop_fault: faultspecs.HopFault, process: Process) -> None:
         number = fault.parts[process.name].fired + 1

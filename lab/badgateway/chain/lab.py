@@ -304,6 +304,8 @@ class Lab:
     def _line(self, name: str, event: dict[str, Any]) -> None:
         if event.get("event") == "firing":
             self._faulting.fired(name, event)
+        elif event.get("event") == "evidence":
+            self._faulting.evidence(name, event)
 
 
 def _session() -> aiohttp.ClientSession:

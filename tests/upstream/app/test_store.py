@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,46 @@ def test_many_may_create_it_at_once(tmp_path: Path) -> None:
     assert [len(store.products()) for store in stores] == [8] * 8
     for store in stores:
         store.close()
+
+
+def test_many_processes_may_open_a_fresh_file_at_once(tmp_path: Path) -> None:
+    """Each switches it to WAL, for which SQLite's own timeout does not wait: it would see a deadlock."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(3, mp_context=context) as pool:
+        list(pool.map(time.sleep, [0.05] * 3))  # all of them run before the first file is opened
+        for number in range(30):
+            path, soon = tmp_path / f"{number}.sqlite3", time.monotonic() + 0.01
+            assert list(pool.map(_open, [path] * 3, [soon] * 3)) == [8] * 3
+
+
+def _open(path: Path, when: float) -> int:
+    while time.monotonic() < when:
+        pass
+    store = Store(path)
+    try:
+        return len(store.products())
+    finally:
+        store.close()
+
+
+async def test_what_fails_before_the_commit_undoes_the_order() -> None:
+    store = Store(None)
+
+    def fail(number: int) -> None:
+        raise OSError(f"no receipt for order {number}")
+
+    with pytest.raises(OSError, match="no receipt for order 1"):
+        await store.add_order(1, 2, fail)
+    assert store.order(1) is None
+    assert await store.add_order(1, 2) == 1
+    store.close()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_another_connection_sees_the_same(shared: bool, tmp_path: Path) -> None:
+    store = Store(tmp_path / "shop.sqlite3" if shared else None)
+    await store.add_order(3, 4)
+    connection = store.connect()
+    assert connection.execute("SELECT product_id, quantity FROM orders").fetchall() == [(3, 4)]
+    connection.close()
+    store.close()

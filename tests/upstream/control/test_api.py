@@ -103,7 +103,7 @@ async def test_fault_types_describe_themselves(api: Api) -> None:
     latency = next(kind for kind in kinds if kind["name"] == "latency")
     assert latency["category"] == "flow"
     assert latency["schema"]["properties"]["jitter"]["type"] == "string"
-    assert len(kinds) == 46
+    assert len(kinds) == len(FAULTS)
 
 
 async def test_wrong_faults_say_everything_at_once(api: Api) -> None:

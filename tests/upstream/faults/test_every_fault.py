@@ -19,6 +19,7 @@ NAMES = frozenset(
         "exit",
         "freeze",
         "stop_listening",
+        "disk_full",
         "accept_queue_full",
         "boot_slowly",
         "crash_loop",

@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from badgateway_upstream.app.answers import Answer
 from badgateway_upstream.engine.activefault import Exchange, OneTime
 from badgateway_upstream.engine.book import Plan
-from badgateway_upstream.engine.registry import Break, Process, ProcessControls, Shape
+from badgateway_upstream.engine.registry import Break, Shape
 from badgateway_upstream.service import Service
 from badgateway_upstream.wire.patience import FaultPatience
 from badgateway_upstream.wire.player import AnswerInParts, Player
@@ -94,14 +94,11 @@ async def play_alone(sink: Sink, gone: asyncio.Event, one_time: OneTime) -> None
     await Player(sink, patience, None).play(one_time.fault.script)
 
 
-def begin_process_faults(plan: Plan, process: ProcessControls) -> None:
+def begin_process_faults(plan: Plan, service: Service) -> None:
     """Begin the process faults that act on a request; some never return."""
     for one_time in plan.processes:
-        effect = one_time.fault.kind.effect
-        if isinstance(effect, Process):
-            one_time.fire()
-            effect.begin(one_time.fault.spec, process, one_time.fault.left)
-            one_time.fault.begun = True
+        one_time.fire()
+        service.book.begin(one_time.fault, service.process)
 
 
 async def _no_body(count: int | None) -> None:

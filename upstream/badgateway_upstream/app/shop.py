@@ -7,10 +7,14 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final, TypeGuard
 
 from badgateway_upstream.app.answers import Answer, head
+from badgateway_upstream.app.report import sales_report
+from badgateway_upstream.app.storage import Storage
 from badgateway_upstream.app.store import Store, as_json
+from badgateway_upstream.app.workers import Workers
 from badgateway_upstream.wire.requests import BodyTooLargeError, Request
 
 _LOG: Final = logging.getLogger("badgateway_upstream.app.shop")
@@ -27,15 +31,18 @@ _Route = Callable[[Request, str], _Made]
 class Shop:
     """Answers requests. What can be answered without waiting is; an Awaitable is returned for the rest."""
 
-    def __init__(self, name: str, store: Store) -> None:
+    def __init__(self, name: str, store: Store, storage: Storage, workers: Workers) -> None:
         self._name = name
         self._store = store
+        self._storage = storage
+        self._workers = workers
         self._extra = f"X-Instance: {name}\r\n"
         self._fixed: dict[str, Mapping[str, _Route]] = {
             "/": {"GET": self._home},
             "/health": {"GET": self._health},
             "/products": {"GET": self._products},
             "/orders": {"POST": self._new_order},
+            "/report": {"GET": self._report},
         }
         self._numbered: dict[str, Mapping[str, _Route]] = {
             "products": {"GET": self._product},
@@ -157,9 +164,18 @@ class Shop:
             return self.problem(request, 400, what)
         if self._store.product(product_id) is None:
             return self.problem(request, 400, f"there is no product {product_id}")
-        number = await self._store.add_order(product_id, quantity)
+
+        def receipt(number: int) -> bytes:
+            return self._storage.spool(f"order {number}: {quantity} of product {product_id}\n".encode())
+
+        number = await self._store.add_order(product_id, quantity, receipt)
         body = as_json({"id": number, "product_id": product_id, "quantity": quantity})
         return self._made(request, 201, body, _JSON, f"Location: /orders/{number}\r\n")
+
+    async def _report(self, request: Request, argument: str) -> Answer:
+        del argument
+        report = await self._workers.run(partial(sales_report, self._store, self._storage))
+        return self._made(request, 200, report, "text/csv; charset=utf-8")
 
     async def _echo(self, request: Request, argument: str) -> Answer:
         del argument

@@ -8,6 +8,8 @@ import json
 import os
 import sqlite3
 import tempfile
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -34,22 +36,29 @@ CREATE TABLE IF NOT EXISTS orders (
 """
 
 
+_LOCK_TIMEOUT: Final = 5.0
+_SWITCH_RETRY: Final = 0.01
+
+
 class Store:
     """Products and orders. Reads happen at once; writes on a thread, because they may wait for another instance.
 
-    ``path`` None: a private database. Raises sqlite3.Error when the file is no database, or locked for 5 s.
+    ``path`` None: a private database. ``lock_timeout``: seconds that a write waits for another's transaction. Raises
+    sqlite3.Error when the file is no database, or locked for longer.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, lock_timeout: float = _LOCK_TIMEOUT) -> None:
         private = path is None
+        self._path = path
+        self._lock_timeout = lock_timeout
         if path is None:
             number, name = tempfile.mkstemp(prefix="badgateway-shop-", suffix=".sqlite3")
             os.close(number)
             path = Path(name)
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="shop-writer")
         try:
-            self._reader = _connect(path, private=private)
-            self._writer = _connect(path, private=private)
+            self._reader = _connect(path, lock_timeout, private=private)
+            self._writer = _connect(path, lock_timeout, private=private)
             _fill(self._writer)
             self._reader.execute("SELECT count(*) FROM products").fetchone()
         finally:
@@ -84,17 +93,30 @@ class Store:
             return None
         return dict(zip(("id", "product_id", "quantity", "created_at"), row, strict=True))
 
-    async def add_order(self, product_id: int, quantity: int) -> int:
-        """Write an order; return its id."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer_thread, self._insert, product_id, quantity)
+    def connect(self) -> sqlite3.Connection:
+        """Open one more connection, for whoever reads much; close it afterwards. Of a private database it is a copy."""
+        if self._path is not None:
+            return _connect(self._path, self._lock_timeout, private=False)
+        copy = sqlite3.connect(":memory:", check_same_thread=False)
+        self._reader.backup(copy)
+        return copy
 
-    def _insert(self, product_id: int, quantity: int) -> int:
+    async def add_order(
+        self, product_id: int, quantity: int, before_commit: Callable[[int], object] | None = None
+    ) -> int:
+        """Write an order; return its id. What ``before_commit`` raises, given that id, undoes it."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer_thread, self._insert, product_id, quantity, before_commit)
+
+    def _insert(self, product_id: int, quantity: int, before_commit: Callable[[int], object] | None) -> int:
         with self._writer:
             cursor = self._writer.execute(
                 "INSERT INTO orders (product_id, quantity) VALUES (?, ?)", (product_id, quantity)
             )
-        number = cursor.lastrowid
-        assert number is not None
+            number = cursor.lastrowid
+            assert number is not None
+            if before_commit is not None:
+                before_commit(number)
         return number
 
 
@@ -107,15 +129,37 @@ def _product(row: tuple[int, str, int, int]) -> dict[str, Any]:
     return {"id": row[0], "name": row[1], "price_cents": row[2], "stock": row[3]}
 
 
-def _connect(path: Path, *, private: bool) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=5, check_same_thread=False)
+def _connect(path: Path, lock_timeout: float, *, private: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=lock_timeout, check_same_thread=False)
     with contextlib.ExitStack() as on_error:
         on_error.callback(connection.close)
-        # WAL lets instances read while another one writes.
-        connection.execute(f"PRAGMA journal_mode = {'MEMORY' if private else 'WAL'}")
-        connection.execute(f"PRAGMA synchronous = {'OFF' if private else 'NORMAL'}")
+        if private:
+            connection.execute("PRAGMA journal_mode = MEMORY")
+            connection.execute("PRAGMA synchronous = OFF")
+        else:
+            _switch_to_wal(connection, lock_timeout)
+            connection.execute("PRAGMA synchronous = NORMAL")
         on_error.pop_all()
     return connection
+
+
+def _switch_to_wal(connection: sqlite3.Connection, lock_timeout: float) -> None:
+    """Have it so that instances read while another one writes.
+
+    When several open a fresh file at once, each needs an exclusive lock for the switch while all of them hold a shared
+    one. SQLite sees the deadlock and fails at once, whatever its timeout (sqlite.org/c3ref/busy_handler.html), so the
+    waiting is done here.
+    """
+    deadline = time.monotonic() + lock_timeout
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(_SWITCH_RETRY)
+        else:
+            return
 
 
 def _fill(connection: sqlite3.Connection) -> None:

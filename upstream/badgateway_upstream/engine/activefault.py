@@ -63,6 +63,7 @@ class ActiveFault:
         self.set_at = time.time()
         self.fired = 0
         self.begun = False
+        self.evidence = ""
         self.ended = asyncio.Event()
         self.order = order
         self._clock = clock
@@ -75,8 +76,10 @@ class ActiveFault:
         return max(0.0, self.expires_at - self._clock.now())
 
     def state(self) -> dict[str, Any]:
-        """As `GET /faults` shows it. `begun`, of process faults: the effect has set in."""
-        begun = {"begun": self.begun} if isinstance(self.kind.effect, Process) else {}
+        """As `GET /faults` shows it. `begun`, of process faults: the effect has set in; `evidence`: what shows it."""
+        begun: dict[str, Any] = {}
+        if isinstance(self.kind.effect, Process):
+            begun = {"begun": self.begun, "evidence": self.evidence}
         return {
             **self.spec.model_dump(mode="json", exclude_none=True, exclude={"when"}),
             "id": self.id,

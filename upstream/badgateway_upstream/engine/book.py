@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections import deque
@@ -15,11 +16,12 @@ from typing import Any, Final
 from badgateway_upstream.clock import Clock
 from badgateway_upstream.durations import format_duration
 from badgateway_upstream.engine.activefault import ActiveFault, Exchange, Firing, OneTime
-from badgateway_upstream.engine.registry import Break, FaultSpec, Process, Script, Shape
+from badgateway_upstream.engine.registry import Break, FaultSpec, Process, ProcessControls, Script, Shape
 from badgateway_upstream.engine.schedule import Occasion
 from badgateway_upstream.wire.payloads import Payload
 from badgateway_upstream.wire.steps import Drip, Respond, Send, Step
 
+_LOG: Final = logging.getLogger("badgateway_upstream.engine.book")
 MOST_FAULTS: Final = 100
 
 
@@ -181,6 +183,21 @@ class Book:
         if exchange is not None:
             exchange.firings.append(firing.firing)
         self._emit(firing.event())
+
+    def begin(self, fault: ActiveFault, process: ProcessControls) -> None:
+        """Have a process fault happen, whose firing was recorded, and tell what shows that it did."""
+        effect = fault.kind.effect
+        if not isinstance(effect, Process):
+            return
+        try:
+            fault.evidence = effect.begin(fault.spec, process, fault.left) or ""
+            fault.begun = True
+        except OSError as error:
+            fault.evidence = f"did not happen: {error}"
+            _LOG.error("%s (%s) %s", fault.id, fault.spec.kind, fault.evidence)
+        if fault.evidence:
+            event = {"event": "evidence", "fault": fault.id, "evidence": fault.evidence, "happened": fault.begun}
+            self._emit(event)
 
     def _free_id(self) -> str:
         number = self._count + 1

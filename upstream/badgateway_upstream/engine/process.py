@@ -9,14 +9,16 @@ import subprocess
 import threading
 from collections.abc import Callable
 
+from badgateway_upstream.app.storage import Storage
 from badgateway_upstream.wire.listener import Listener
 
 
 class ThisProcess:
     """The `registry.ProcessControls` of a running instance."""
 
-    def __init__(self, listener: Listener, close_idle: Callable[[], None]) -> None:
+    def __init__(self, listener: Listener, storage: Storage, close_idle: Callable[[], None]) -> None:
         self._listener = listener
+        self._storage = storage
         self._close_idle = close_idle
 
     def kill(self) -> None:
@@ -61,3 +63,11 @@ class ThisProcess:
     def close_idle(self) -> None:
         """Close kept-alive connections that have no request."""
         self._close_idle()
+
+    def fill_disk(self) -> str:
+        """Have the app's files on a disk that is full."""
+        return self._storage.fill()
+
+    def empty_disk(self) -> None:
+        """Undo that."""
+        self._storage.empty()

@@ -108,11 +108,21 @@ class ProcessControls(Protocol):
     def close_idle(self) -> None:
         """Close kept-alive connections that have no request, so that callers must connect anew."""
 
+    def fill_disk(self) -> str:
+        """Have the app's files on a disk that is full; return what shows it."""
+
+    def empty_disk(self) -> None:
+        """Undo that."""
+
 
 class Begin(Protocol[S_contra]):
-    """Starts a process fault's effect, which lasts ``seconds`` unless it ends the process."""
+    """Starts a process fault's effect, which lasts ``seconds`` unless it ends the process.
 
-    def __call__(self, spec: S_contra, process: ProcessControls, seconds: float) -> None: ...
+    Returns what shows that it happened, such as ``RLIMIT_NOFILE is 64, and open() fails with EMFILE``; None where the
+    process's own state does. Raises OSError where the machine does not let it happen.
+    """
+
+    def __call__(self, spec: S_contra, process: ProcessControls, seconds: float) -> str | None: ...
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
                 self._finish(request, exchange, reusable=made.reusable)
                 return
         else:
-            begin_process_faults(plan, service.process)
+            begin_process_faults(plan, service)
         self._start(self._answer(Answering(service, self, self._gone, request, exchange, plan, made)))
 
     async def _answer(self, answering: Answering) -> None:
