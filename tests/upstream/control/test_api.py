@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from badgateway_upstream import FAULTS
 from tests.support.instance import TOKEN, HereInstance, here
 
 
