@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 
 import pytest
 
 from badgateway_upstream.app.workers import Workers
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
+from tests.support.processes import until
 
 
 async def test_what_finds_all_workers_busy_waits() -> None:
@@ -49,7 +43,7 @@ async def test_work_that_nobody_waits_for_any_more_is_dropped_only_if_it_was_not
     await asyncio.gather(begun, waiting, return_exceptions=True)
     assert workers.state() == {"count": 1, "busy": 1, "waiting": 0}
     let_go.set()
-    assert await workers.run(lambda: done.copy()) == ["slow"]
+    assert await workers.run(done.copy) == ["slow"]
     workers.close()
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 import pytest
 
 from tests.support.instance import HereInstance, here
+from tests.support.processes import until
 from tests.support.proofs import proves
 from tests.support.rawclient import RawClient
 
 ORDER = b'{"product_id":1}'
 
 
-async def asked(client: RawClient, method: str, path: str, body: bytes = b"", request_id: str = "r1") -> tuple[int, str]:
+async def asked(
+    client: RawClient, method: str, path: str, body: bytes = b"", request_id: str = "r1"
+) -> tuple[int, str]:
     """Ask on a kept-alive connection; the status and the body."""
     client.packets.clear()
     head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nX-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -30,9 +32,7 @@ async def asked(client: RawClient, method: str, path: str, body: bytes = b"", re
 async def begun(app: HereInstance) -> str:
     """Wait until the newest fault has set in; what shows it."""
     fault = app.instance.book.faults()[-1]
-    async with asyncio.timeout(5):
-        while not fault.evidence:
-            await asyncio.sleep(0.005)
+    await until(lambda: fault.evidence != "")
     return fault.evidence
 
 
