@@ -11,7 +11,7 @@ from typing import Any
 from badgateway_proxy.configuration.config import HopConfig
 from badgateway_proxy.hop import Hop
 from badgateway_proxy.process.serve import gateway_server
-from badgateway_proxy.transport.client_connection import GatewayServer
+from badgateway_proxy.transport.gateway_server import GatewayServer
 from tests.support.processes import until
 from tests.support.rawclient import RawClient, raw_client
 

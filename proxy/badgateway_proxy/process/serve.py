@@ -16,7 +16,8 @@ from badgateway_proxy.admin.api import make_admin_app
 from badgateway_proxy.configuration.config import HopConfig
 from badgateway_proxy.hop import Hop
 from badgateway_proxy.process import jsonlog, portowner
-from badgateway_proxy.transport.client_connection import GatewayServer, address_text
+from badgateway_proxy.transport.gateway_server import GatewayServer
+from badgateway_proxy.transport.sockets import address_text
 
 EXIT_OK, EXIT_ENVIRONMENT = 0, 3
 

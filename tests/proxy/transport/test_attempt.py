@@ -7,16 +7,24 @@ import asyncio
 import pytest
 
 from badgateway_proxy.configuration.settings import TimeoutSettings
+from badgateway_proxy.errors import ErrorType, HopError
 from badgateway_proxy.policies.balancer import parse_endpoint
 from badgateway_proxy.records import AttemptRecord
 from badgateway_proxy.transport.attempt import Attempt, Deadlines
-from badgateway_proxy.transport.request_body import RequestBody
+from badgateway_proxy.transport.request_body import NO_BODY, RequestBody
 from tests.support.answers import read_answer
 from tests.support.peers import OK, Script, field, full_backlog, healthy, says
 from tests.support.processes import until
-from tests.support.wire import RawUpstream, raw_upstream, running_hop
+from tests.support.wire import RawUpstream, RunningHop, raw_upstream, running_hop
 
 PAUSE = 0.05  # uvloop's timers are a millisecond off, hence a tenth of leeway below
+
+
+def made(hop: RunningHop, address: str, whole: float) -> Attempt:
+    """An attempt whose exchange must be over in `whole` seconds."""
+    loop = asyncio.get_running_loop()
+    record, now = AttemptRecord(address, 0.0), loop.time()
+    return Attempt(loop, hop.hop.pool, parse_endpoint(address), hop.hop.deadlines, now + whole, record, now)
 
 
 async def slow_everywhere(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -130,15 +138,12 @@ def test_the_words_for_each_deadline_name_it() -> None:
 
 async def test_a_client_that_leaves_when_asked_for_its_body_ends_the_sending_quietly() -> None:
     """Between a client's FIN and the end of its exchange the sender may still come to write to it."""
-    loop = asyncio.get_running_loop()
 
     def gone() -> None:
         raise ConnectionResetError("the client left")
 
     async with raw_upstream(says(then="hang")) as upstream, running_hop(upstream.address) as hop:
-        record = AttemptRecord(upstream.address, 0.0)
-        endpoint = parse_endpoint(upstream.address)
-        attempt = Attempt(loop, hop.hop.pool, endpoint, hop.hop.deadlines, loop.time() + 5, record, loop.time())
+        attempt = made(hop, upstream.address, 5)
         await attempt.connect()
         body = RequestBody.__new__(RequestBody)
         body.small, body.chunked, body.expects_continue = None, False, True
@@ -146,3 +151,35 @@ async def test_a_client_that_leaves_when_asked_for_its_body_ends_the_sending_qui
         await until(lambda: upstream.heads)
         attempt.cancel()
         attempt.finish()  # running_hop complains of a task whose exception nobody took
+
+
+async def test_a_head_that_has_come_is_not_late_while_nobody_asks_for_the_body() -> None:
+    """The client may be slow to take what is written to it: that is no time of the endpoint's."""
+    partial = says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no", then="hang")
+    async with raw_upstream(partial) as upstream, running_hop(upstream.address, timeouts={"first_byte": "50ms"}) as hop:
+        attempt = made(hop, upstream.address, 10)
+        await attempt.connect()
+        attempt.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", NO_BODY, "GET", lambda: None)
+        await attempt.final_head(None, lambda head: None)
+        late = asyncio.get_running_loop().time() + 0.05
+        await until(lambda: asyncio.get_running_loop().time() > late + 0.03)  # the deadline's own timer is due before
+        assert attempt.connection.error is None
+        assert await attempt.next_bytes() == b"o"
+        attempt.cancel()
+        attempt.finish()
+
+
+async def test_no_bytes_are_asked_for_when_the_whole_exchange_is_overdue() -> None:
+    """Also where more are at hand already, as they always are when the client is slower than the endpoint."""
+    half = says(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok", then="hang")
+    async with raw_upstream(half) as upstream, running_hop(upstream.address) as hop:
+        attempt = made(hop, upstream.address, 10)
+        await attempt.connect()
+        attempt.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", NO_BODY, "GET", lambda: None)
+        await attempt.final_head(None, lambda head: None)
+        attempt._whole = asyncio.get_running_loop().time() - 1
+        with pytest.raises(HopError, match="the exchange was not over") as late:
+            await attempt.next_bytes()
+        assert late.value.error is ErrorType.HTTP_RESPONSE_TIMEOUT
+        attempt.cancel()
+        attempt.finish()
