@@ -71,7 +71,9 @@ def for_instance(given: Mapping[str, Any]) -> CheckedFault:
         spec = FaultSpec.model_validate(dict(given))
     except ValidationError as error:
         lines = []
-        for found in findings(error, given, FaultSpec):
+        kind = given.get("kind")
+        model = FAULTS[kind].attributes if isinstance(kind, str) and kind in FAULTS else FaultSpec
+        for found in findings(error, given, model):
             start = f"{path_text(found.where)}: " if found.where else ""
             lines.append(f"{start}{found.what}" + (f"; {found.hint}" if found.hint else ""))
         raise InvalidRequest("\n".join(lines)) from None
