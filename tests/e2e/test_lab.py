@@ -108,6 +108,23 @@ async def test_crashed_apps_refuse_and_are_back_after_restart(lab: Lab) -> None:
     assert (await node(lab, "app-1"))["restarts"] == 1
 
 
+async def test_a_deployment_restarts_with_other_settings_until_an_instance_does_not_start(lab: Lab) -> None:
+    pids = [(await node(lab, name))["pid"] for name in lab.instances]
+    await lab.deploy("app", {"debug": True})
+    assert (await ask(lab)).status == 200
+    second = [(await node(lab, name))["pid"] for name in lab.instances]
+    assert not set(pids) & set(second)
+    broken = {"environment": {}, "check_environment": True}
+    with pytest.raises(EnvironmentProblem, match="SHOP_SIGNING_KEY is not set"):
+        await lab.deploy("app", broken)
+    await lab.restart("app-1")
+    await lab.deploy("app", broken, may_not_start=True)
+    assert [(await node(lab, name))["state"] for name in lab.instances] == ["exited", "running"]
+    assert (await node(lab, "app-2"))["pid"] == second[1]
+    await lab.reset()
+    assert (await ask(lab)).status == 200
+
+
 async def test_a_crash_at_a_request_is_proven_by_that_request(lab: Lab) -> None:
     fault = await lab.set_fault("app", {"kind": "crash", "when": {"path": "/orders/*"}})
     assert fault.fired == 0

@@ -142,6 +142,9 @@ class FakeLab:
     async def stop(self, target: str) -> None:
         self._call("stop", target)
 
+    async def deploy(self, target: str, settings: Mapping[str, object], *, may_not_start: bool = False) -> None:
+        self._call("deploy", target, dict(settings), may_not_start)
+
     async def patch(self, hop: str, patch: Mapping[str, object]) -> Mapping[str, Any]:
         self._call("patch", hop, dict(patch))
         return {}

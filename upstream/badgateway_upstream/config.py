@@ -8,6 +8,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
+from badgateway_upstream.app.environment import SIGNING_KEY
 from badgateway_upstream.app.relay import backend_address
 from badgateway_upstream.durations import Duration, PositiveDuration, format_duration
 from badgateway_upstream.engine.registry import FaultSpec
@@ -32,6 +33,7 @@ def _backend(url: str) -> str:
 
 Host = Annotated[str, AfterValidator(_host)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+Variable = Annotated[str, Field(pattern=r"^SHOP_[A-Z0-9_]{1,60}$")]
 FilePath = Annotated[Path, Field(strict=False)]
 
 
@@ -91,6 +93,14 @@ class InstanceConfig(Strict):
     """Exit at once when stdin ends."""
     drain: Duration = 2.0
     """How long SIGTERM waits for requests."""
+    environment: dict[Variable, str] = Field(
+        default_factory=lambda: {SIGNING_KEY: "sk-not-for-strangers"}, max_length=50
+    )
+    """The shop's own environment variables: it signs its receipts with SHOP_SIGNING_KEY."""
+    check_environment: bool = False
+    """Do not start if a variable that the app needs is missing, instead of failing when it is first used."""
+    debug: bool = False
+    """Show clients the stack trace and the shop's environment when there is an exception, as debug modes do."""
     workers: Annotated[int, Field(ge=1, le=64)] = 4
     """Threads for work that takes time, such as reports. What finds all of them busy waits."""
     lock_timeout: PositiveDuration = 5.0

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from badgateway_upstream.app.environment import provide
 from badgateway_upstream.app.relay import Relay
 from badgateway_upstream.app.shop import Shop
 from badgateway_upstream.app.storage import Storage
@@ -86,13 +87,15 @@ class Instance:
         return self._listener.address
 
     async def start(self) -> None:
-        """Listen. Raises PortTakenError, sqlite3.Error, OSError."""
+        """Listen. Raises PortTakenError, MissingVariableError, sqlite3.Error, OSError."""
         config = self.config
+        provide(config.environment, check=config.check_environment)
         if config.backend is not None:
             self.app = Relay(self.name, config.backend, allow_public=config.allow_public)
         else:
             self._store = Store(config.database, config.lock_timeout)
-            self.app = Shop(self.name, self._store, self._storage, self._workers)
+            shown = config.environment if config.debug else None
+            self.app = Shop(self.name, self._store, self._storage, self._workers, shown)
         with _port_taken(config.admin.host, config.admin.port):
             app = control.build(self, self._token, config.admin.allowed_hosts)
             self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

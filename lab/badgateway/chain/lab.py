@@ -164,6 +164,24 @@ class Lab:
             self._faulting.restarting(process.name)
         await together([process.restart() for process in processes])
 
+    async def deploy(self, target: str, settings: Mapping[str, Any], *, may_not_start: bool = False) -> None:
+        """Restart instances with `settings` on top of the chain's, one after the other, until one does not start.
+
+        A later restart, or reset, has the chain's settings again.
+
+        Raises:
+            EnvironmentProblem: one did not start, unless it `may_not_start`.
+        """
+        self._usable()
+        for process in [self._process(name, "restarted") for name in self._targets(target)]:
+            self._faulting.restarting(process.name)
+            try:
+                await process.restart(settings)
+            except EnvironmentProblem:
+                if may_not_start:
+                    return
+                raise
+
     async def stop(self, target: str) -> None:
         """Stop it as a deployment does: it finishes what it is at, for a while."""
         self._usable()

@@ -93,6 +93,11 @@ def wrong_patch(hop: str, patch: Mapping[str, Any]) -> list[Finding]:
     return _wrong(_without_nulls(patch), HopConfig, _hop_base(hop), WIRED - {"upstreams"})
 
 
+def wrong_deployment(settings: Mapping[str, Any]) -> list[Finding]:
+    """What an instance would refuse of these settings."""
+    return _wrong(settings, InstanceConfig, {}, WIRED_APP)
+
+
 def _without_nulls(patch: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: _without_nulls(value) if isinstance(value, Mapping) else value

@@ -10,6 +10,7 @@ from badgateway.scenario.steps import (
     AdvanceStep,
     BreakerStep,
     ClearStep,
+    DeployStep,
     FaultStep,
     PatchStep,
     RestartStep,
@@ -17,7 +18,7 @@ from badgateway.scenario.steps import (
 )
 
 
-async def act(action: Action, lab: LabLike) -> FaultLike | None:
+async def act(action: Action, lab: LabLike) -> FaultLike | None:  # noqa: C901 - one case for each kind of step
     """Do it, and return the fault if it set one.
 
     Raises what the lab raises: InvalidRequest, EnvironmentProblem.
@@ -33,6 +34,9 @@ async def act(action: Action, lab: LabLike) -> FaultLike | None:
             await lab.restart(action.restart)
         case StopStep():
             await lab.stop(action.stop)
+        case DeployStep():
+            for target, settings in action.deploy.items():
+                await lab.deploy(target, settings, may_not_start=action.may_not_start)
         case PatchStep():
             for hop, patch in action.patch.items():
                 await lab.patch(hop, patch)

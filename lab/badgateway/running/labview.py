@@ -65,6 +65,9 @@ class LabLike(Protocol):
     async def stop(self, target: str) -> None:
         """Stop in good order."""
 
+    async def deploy(self, target: str, settings: Mapping[str, object], *, may_not_start: bool = False) -> None:
+        """Start instances anew with other settings, one after the other."""
+
     async def patch(self, hop: str, patch: Mapping[str, object]) -> Mapping[str, Any]:
         """Change a hop's live configuration."""
 

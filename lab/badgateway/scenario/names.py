@@ -60,6 +60,11 @@ class _Names:
             yield from self.target((*at, "target"), step.get("target"))
         for key in ("restart", "stop"):
             yield from self.target((*at, key), step.get(key))
+        deploy = step.get("deploy")
+        if isinstance(deploy, Mapping):
+            for name in deploy:
+                for finding in _one_of((*at, "deploy", name), name, ("app", *self.instances), "instance"):
+                    yield Finding(finding.where, finding.what, finding.hint, key=True)
         yield from _one_of(
             (*at, "clear"), step.get("clear"), ("all", *self.targets, *FAULTS, *HOP_FAULTS), "fault or target"
         )

@@ -40,6 +40,9 @@ def scenario_schema() -> Schema:
     patches = {hop: {"$ref": "#/$defs/hop"} for hop in HOPS}
     definitions["patch"] = {"type": "object", "properties": patches, "additionalProperties": False}
     definitions["app"] = _app(schema_of[InstanceConfig])
+    instance = _overrides(schema_of[InstanceConfig], WIRED_APP)
+    definitions["deploy"] = {"type": "object", "maxProperties": 1, "patternProperties": {"^app(-[0-9]+)?$": instance}}
+    definitions["deploy"]["additionalProperties"] = False
     nested, flat = [], []
     for kind, fault in FAULTS.items():
         definitions[f"fault_{kind}"] = _fault(kind, fault.summary, schema_of[fault.attributes], name="kind")
@@ -113,7 +116,7 @@ def _one_step(steps: Iterable[Schema], definitions: Mapping[str, Schema], flat: 
         choice = deepcopy(schema)
         choice["properties"] = {**more, **choice["properties"], **note}
         choice["required"] = [*more, *choice["required"]]
-        for key in {"request", "patch"} & choice["properties"].keys():
+        for key in {"request", "patch", "deploy"} & choice["properties"].keys():
             choice["properties"][key] = {"$ref": f"#/$defs/{key}"}
         if "fault" in choice["properties"] and "target" not in choice["properties"]:
             choice["properties"]["fault"] = {"$ref": "#/$defs/fault"}

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from badgateway.chain.spec import HOPS, wrong_patch
+from badgateway.chain.spec import HOPS, wrong_deployment, wrong_patch
 from badgateway.inputs.problems import as_text, did_you_mean
 from badgateway.inputs.validation import Finding, findings, refusal, validated
 from badgateway.scenario.expectation import ONE_OR_MORE, Expectation, Strict, one_or_list
@@ -133,6 +133,30 @@ class PatchStep(Marked):
         return patch
 
 
+class DeployStep(Marked):
+    """Restart instances with other settings, as a deployment does, one after the other: `{app-1: {debug: true}}`.
+
+    The settings are those of the chain with these on top; a restart has the chain's again. It is done when each is
+    ready, and ends at the first that does not start.
+    """
+
+    deploy: dict[str, dict[str, Any]] = Field(min_length=1, max_length=1)
+    may_not_start: bool = False
+    """That an instance does not start with these settings is no failure of the environment, but what is shown."""
+
+    @field_validator("deploy")
+    @classmethod
+    def _accepted(cls, deploy: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        found = [
+            Finding((target, *f.where), f.what, f.hint, f.key)
+            for target, settings in deploy.items()
+            for f in wrong_deployment(settings)
+        ]
+        if found:
+            raise refusal(found)
+        return deploy
+
+
 class BreakerStep(Marked):
     """Act on hops' breakers: `{lb: force_open}`."""
 
@@ -145,7 +169,7 @@ class PauseStep(Noted):
     pause: Annotated[Duration, AfterValidator(_short_pause)]
 
 
-Action = FaultStep | ClearStep | AdvanceStep | RestartStep | StopStep | PatchStep | BreakerStep
+Action = FaultStep | ClearStep | AdvanceStep | RestartStep | StopStep | DeployStep | PatchStep | BreakerStep
 """What a timeline can do, too."""
 
 Step = RequestStep | Action | PauseStep
@@ -157,6 +181,7 @@ ACTIONS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
         "advance": AdvanceStep,
         "restart": RestartStep,
         "stop": StopStep,
+        "deploy": DeployStep,
         "patch": PatchStep,
         "breaker": BreakerStep,
     }
@@ -169,7 +194,7 @@ def step_kind(step: Step) -> str:
     return next(kind for kind, model in STEPS.items() if isinstance(step, model))
 
 
-def step_title(step: Step) -> str:  # noqa: PLR0911 — one line for each kind of step
+def step_title(step: Step) -> str:  # noqa: C901, PLR0911 — one line for each kind of step
     """A step in a few words: `GET /products`, `fault crash at app`."""
     match step:
         case RequestStep(request=request):
@@ -186,6 +211,8 @@ def step_title(step: Step) -> str:  # noqa: PLR0911 — one line for each kind o
             return f"restart {target}"
         case StopStep(stop=target):
             return f"stop {target}"
+        case DeployStep(deploy=deploy):
+            return ", ".join(f"deploy {target} with {' and '.join(what)}" for target, what in deploy.items())
         case PatchStep(patch=patch):
             return f"patch {', '.join(patch)}"
         case BreakerStep(breaker=actions):

@@ -114,6 +114,7 @@ steps:
   - advance: 30s
   - restart: app-1
   - stop: app
+  - deploy: {app-1: {debug: true}}
   - patch: {lb: {timeouts: {first_byte: 1s}}}
   - breaker: {cdn: reset, lb: force_open}
   - {fault: hang, target: app-1, for: 5s}
@@ -131,6 +132,7 @@ steps:
         ("advance", 30.0),
         ("restart", "app-1"),
         ("stop", "app"),
+        ("deploy", "app-1", {"debug": True}, False),
         ("patch", "lb", {"timeouts": {"first_byte": "1s"}}),
         ("breaker", "cdn", "reset"),
         ("breaker", "lb", "force_open"),

@@ -89,6 +89,8 @@ steps:
   - {clear: evrything}
   - {fault: latency, target: app, latancy: 5s, when: {pth: /x, percentage: 500}}
   - {request: {path: /, to: lbb, tims: 5}}
+  - {deploy: {app-33: {debug: true}}}
+  - {deploy: {app: {debugg: true, listen: {port: 1}}}}
 traffic:
   - {for: 20s, rate: 50, arrivals: poison, path: products, to: app}
 timeline:
@@ -142,22 +144,25 @@ s.yaml:26:55: steps[16].when.pth: unknown key; did you mean "path"?
 s.yaml:26:76: steps[16].when.percentage: must be less than or equal to 100
 s.yaml:27:29: steps[17].request.to: there is no place to send a request to "lbb"; did you mean "lb"?
 s.yaml:27:34: steps[17].request.tims: unknown key; did you mean "times"?
-s.yaml:29:22: traffic[0].rate: a rate is requests a second or a minute, such as 50/s or 90/m, not 50
-s.yaml:29:36: traffic[0].arrivals: must be constant or poisson, not "poison"
-s.yaml:29:50: traffic[0].path: a path starts with / and has no spaces, unlike "products"
-s.yaml:29:64: traffic[0].to: there is no place to send a request to "app"; did you mean "app-9"?
-s.yaml:31:10: timeline[0].at: a duration needs a unit, such as 500ms or 10s
-s.yaml:31:33: timeline[0].fault: unknown fault "hangg"; did you mean "hang"?
-s.yaml:32:5: timeline[1].at: is required
-s.yaml:33:14: timeline[2].pause: is no step for a timeline; it can have: {actions}
-s.yaml:35:14: expect[0].during: the span 12s..6s is empty; the smaller end stands first
-s.yaml:35:50: expect[0].that: share is a share, to be compared with something like 95%, not 95ms
+s.yaml:28:15: steps[18].deploy.app-33: there is no instance "app-33"; did you mean "app-3"?
+s.yaml:29:21: steps[19].deploy.app.debugg: unknown key; did you mean "debug"?
+s.yaml:29:35: steps[19].deploy.app.listen: is decided by the lab, not by the chain
+s.yaml:31:22: traffic[0].rate: a rate is requests a second or a minute, such as 50/s or 90/m, not 50
+s.yaml:31:36: traffic[0].arrivals: must be constant or poisson, not "poison"
+s.yaml:31:50: traffic[0].path: a path starts with / and has no spaces, unlike "products"
+s.yaml:31:64: traffic[0].to: there is no place to send a request to "app"; did you mean "app-9"?
+s.yaml:33:10: timeline[0].at: a duration needs a unit, such as 500ms or 10s
+s.yaml:33:33: timeline[0].fault: unknown fault "hangg"; did you mean "hang"?
+s.yaml:34:5: timeline[1].at: is required
+s.yaml:35:14: timeline[2].pause: is no step for a timeline; it can have: {actions}
+s.yaml:37:14: expect[0].during: the span 12s..6s is empty; the smaller end stands first
+s.yaml:37:50: expect[0].that: share is a share, to be compared with something like 95%, not 95ms
     share(status=504) > 95ms
                         ^
-s.yaml:36:5: expect[1]: has both during and after; a window is one of them
-s.yaml:36:40: expect[1].that: decided_by=lbb: there is no such tier; did you mean "lb"?
-s.yaml:37:10: lesson.predikt: unknown key; did you mean "predict"?
-s.yaml:37:29: lesson.debug: must be a list, not 1
+s.yaml:38:5: expect[1]: has both during and after; a window is one of them
+s.yaml:38:40: expect[1].that: decided_by=lbb: there is no such tier; did you mean "lb"?
+s.yaml:39:10: lesson.predikt: unknown key; did you mean "predict"?
+s.yaml:39:29: lesson.debug: must be a list, not 1
 """
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from badgateway_upstream.app.environment import MissingVariableError
 from tests.support.instance import HereInstance, here
 
 
@@ -114,3 +115,37 @@ async def test_a_broken_database_is_a_500_with_its_reason_in_the_log(caplog: pyt
         assert (await call(app, "GET", "/products"))[0] == 500
         assert (await call(app, "POST", "/orders", b'{"product_id": 1}'))[0] == 500
     assert "no such table" in str(caplog.records[0].exc_info)
+
+
+async def test_debug_mode_shows_what_else_is_only_in_the_log() -> None:
+    secret = {"SHOP_SIGNING_KEY": "sk-secret"}
+    for debug in (False, True):
+        async with here(debug=debug, environment=secret) as app:
+            app.fault("exception", message="customer 4711")
+            status, _, body = await call(app, "GET", "/products")
+            assert status == 500
+            assert body["error"] == "internal server error"
+            assert ("traceback" in body, body.get("environment")) == ((True, secret) if debug else (False, None))
+            assert ("customer 4711" in str(body)) is debug
+
+
+async def test_without_its_key_the_shop_takes_no_orders_and_does_all_else() -> None:
+    async with here(environment={}) as app:
+        assert (await call(app, "POST", "/orders", b'{"product_id": 1}'))[0] == 500
+        assert (await call(app, "GET", "/orders/1"))[0] == 404
+        assert (await call(app, "GET", "/health"))[0] == 200
+
+
+async def test_a_checked_environment_lets_nothing_start_without_it() -> None:
+    with pytest.raises(MissingVariableError):
+        async with here(environment={}, check_environment=True):
+            raise AssertionError("it started")
+
+
+async def test_the_report_counts_what_was_sold() -> None:
+    async with here() as app:
+        await call(app, "POST", "/orders", b'{"product_id": 2, "quantity": 3}')
+        status, head, body = await call(app, "GET", "/report")
+        assert status == 200
+        assert "Content-Type: text/csv" in head
+        assert body.splitlines()[:3] == [b"product_id,name,sold,cents", b"1,Tin of tea,0,0", b"2,Teapot,3,10470"]

@@ -6,11 +6,13 @@ import html
 import json
 import logging
 import re
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, TypeGuard
 
 from badgateway_upstream.app.answers import Answer, head
+from badgateway_upstream.app.environment import receipt
 from badgateway_upstream.app.report import sales_report
 from badgateway_upstream.app.storage import Storage
 from badgateway_upstream.app.store import Store, as_json
@@ -29,13 +31,24 @@ _Route = Callable[[Request, str], _Made]
 
 
 class Shop:
-    """Answers requests. What can be answered without waiting is; an Awaitable is returned for the rest."""
+    """Answers requests. What can be answered without waiting is; an Awaitable is returned for the rest.
 
-    def __init__(self, name: str, store: Store, storage: Storage, workers: Workers) -> None:
+    ``environment_shown``: in debug mode, what an error page shows beside the stack trace; None: no debug mode.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        storage: Storage,
+        workers: Workers,
+        environment_shown: Mapping[str, str] | None = None,
+    ) -> None:
         self._name = name
         self._store = store
         self._storage = storage
         self._workers = workers
+        self._environment_shown = environment_shown
         self._extra = f"X-Instance: {name}\r\n"
         self._fixed: dict[str, Mapping[str, _Route]] = {
             "/": {"GET": self._home},
@@ -71,11 +84,16 @@ class Shop:
     def _broken(self, request: Request) -> Answer:
         request_id = request.header("x-request-id")
         _LOG.exception("unhandled exception in %s %s", request.method, request.path, extra={"request_id": request_id})
-        return self.problem(request, 500, "internal server error")
+        if self._environment_shown is None:
+            return self.problem(request, 500, "internal server error")
+        leaked = {"traceback": traceback.format_exc(), "environment": dict(self._environment_shown)}
+        return self.problem(request, 500, "internal server error", leaked=leaked)
 
-    def problem(self, request: Request, status: int, what: str, extra: str = "") -> Answer:
+    def problem(
+        self, request: Request, status: int, what: str, extra: str = "", *, leaked: Mapping[str, Any] | None = None
+    ) -> Answer:
         """Return an error as JSON; it holds the request's id, so that the log can be searched for it."""
-        body: dict[str, Any] = {"error": what}
+        body: dict[str, Any] = {"error": what, **(leaked or {})}
         request_id = request.header("x-request-id")
         if request_id is not None:
             body["request_id"] = request_id
@@ -165,10 +183,9 @@ class Shop:
         if self._store.product(product_id) is None:
             return self.problem(request, 400, f"there is no product {product_id}")
 
-        def receipt(number: int) -> bytes:
-            return self._storage.spool(f"order {number}: {quantity} of product {product_id}\n".encode())
-
-        number = await self._store.add_order(product_id, quantity, receipt)
+        number = await self._store.add_order(
+            product_id, quantity, lambda number: self._storage.spool(receipt(number, product_id, quantity))
+        )
         body = as_json({"id": number, "product_id": product_id, "quantity": quantity})
         return self._made(request, 201, body, _JSON, f"Location: /orders/{number}\r\n")
 
