@@ -15,7 +15,7 @@ from badgateway.scenario.causes import causes_of
 from badgateway.scenario.expectation import Expectation
 from badgateway.scenario.model import Scenario, load_scenario
 from badgateway.scenario.schema import scenario_schema
-from badgateway.scenario.steps import PauseStep, RequestStep
+from badgateway.scenario.steps import ACTIONS, PauseStep, RequestStep
 from badgateway.terminal.explain import explain
 from badgateway_proxy import ErrorType
 from badgateway_upstream import FAULTS
@@ -71,7 +71,7 @@ def test_it_has_a_story_and_a_whole_lesson(id_: str) -> None:
 def test_its_causes_are_known_words_and_name_every_error_that_it_expects(id_: str) -> None:
     scenario = SCENARIOS[id_]
     assert scenario.causes
-    assert set(scenario.causes) <= {*map(str, ErrorType), *FAULTS}
+    assert set(scenario.causes) <= {*map(str, ErrorType), *FAULTS, *ACTIONS}
     decided = {e.error for e in expectations(scenario) if e.decided_by != "app" or e.truncated}
     assert decided - {None, "none"} <= set(scenario.causes)
 
