@@ -58,6 +58,10 @@ def test_packets_do_not_matter(cuts: list[int]) -> None:
         (b"garbage\r\n\r\n", 400),
         (b"\x16\x03\x01\x00", 400),
         (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
+        (b"BREW / HTTP/1.1\r\n\r\n", 501),
+        (b"\r\nget / HTTP/1.1\r\n\r\n", 501),
+        (b"M-BREW / HTTP/1.1\r\n\r\n", 501),
+        (b"GET / HTTP/1.1\r\n\r\nbr{w / HTTP/1.1\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
@@ -69,11 +73,41 @@ def test_packets_do_not_matter(cuts: list[int]) -> None:
     ],
 )
 def test_bad_requests(data: bytes, status: int) -> None:
-    for size in (len(data), 1000):
+    for size in (len(data), 1000, 3) if len(data) < 1000 else (len(data), 1000):
         reader = intake()
         with pytest.raises(BadRequestError) as caught:
             feed_all(reader, data, size)
         assert caught.value.status == status
+
+
+BODY_OF_MS = b"M-M-GET M"
+MANDATORY = (
+    b"POST /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY_OF_MS), BODY_OF_MS)
+    + b"M-GET /b HTTP/1.1\r\nMan: M-GET\r\n\r\n"
+    + b"\r\nM-SEARCH * HTTP/1.1\r\nHost: M\r\n\r\nMOVE /c HTTP/1.1\r\n\r\n"
+    + b"M-PUT /d HTTP/1.1\r\nContent-Length: 2\r\n\r\nM-"
+)
+
+
+@given(st.lists(st.integers(1, len(MANDATORY) - 1), max_size=12))
+def test_mandatory_requests_are_found_wherever_packets_end(cuts: list[int]) -> None:
+    reader = intake()
+    start = 0
+    for cut in [*sorted(set(cuts)), len(MANDATORY)]:
+        reader.feed(MANDATORY[start:cut])
+        start = cut
+    assert [request.method for request in reader.ready] == ["POST", "M-GET", "M-SEARCH", "MOVE", "M-PUT"]
+    assert [request.body.received for request in reader.ready] == [len(BODY_OF_MS), 0, 0, 0, 2]
+    assert [request.body.complete for request in reader.ready] == [True] * 5
+    assert reader.between_requests
+
+
+def test_a_method_that_has_not_arrived_whole_is_a_request_that_began() -> None:
+    reader = intake()
+    reader.feed(b"GE")
+    assert not reader.between_requests
+    reader.feed(b"T / HTTP/1.1\r\n\r\n")
+    assert reader.ready[0].method == "GET"
 
 
 async def test_a_body_too_large_to_hold() -> None:

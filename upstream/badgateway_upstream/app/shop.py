@@ -62,6 +62,8 @@ class Shop:
             "orders": {"GET": self._order},
             "bytes": {"GET": self._bytes},
         }
+        routes = (*self._fixed.values(), *self._numbered.values())
+        self._implemented = {"HEAD"}.union(*routes)
 
     def answer(self, request: Request, strike: Callable[[], None] | None = None) -> _Made:
         """Return the answer to ``request``. ``strike`` is called in the handler, and may raise: then it is a 500."""
@@ -113,6 +115,9 @@ class Shop:
             methods = numbered if numbered is not None and _NUMBER.fullmatch(argument) else {}
         if strike is not None:
             strike()
+        if request.method not in self._implemented and path != "/echo":
+            what = f"{request.method} is not implemented here, for any resource"
+            return self.problem(request, 501, what)
         if not methods:
             return self.problem(request, 404, f"there is nothing at {path[:200]}")
         handler = methods.get("GET" if request.method == "HEAD" and "GET" in methods else request.method)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
 import httptools
@@ -12,6 +13,11 @@ import httptools
 LARGEST_HEAD: Final = 64 * 1024
 LARGEST_BODY_HELD: Final = 1 << 20
 _BUFFERED: Final = 64 * 1024
+_MANDATORY: Final = b"M-"
+"""What the method of a mandatory request begins with (RFC 2774 section 5)."""
+_PERHAPS_MANDATORY: Final = re.compile(rb"M(?:-|\Z)")
+_METHOD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32})( |\Z)")
+"""A token, as a method is one (RFC 9110 section 9.1), and the space behind it if that has arrived."""
 
 
 class BadRequestError(Exception):
@@ -163,6 +169,9 @@ class Intake:
     def __init__(self, flow: Callable[[], None]) -> None:
         self._parser = httptools.HttpRequestParser(self)
         self._flow = flow
+        self._opening = b""
+        self._method = b""
+        self._mandatory = False
         self._current: Request | None = None
         self._head_bytes = 0
         self._in_head = False
@@ -173,15 +182,40 @@ class Intake:
     @property
     def between_requests(self) -> bool:
         """Whether no request has begun to arrive that is not over yet."""
-        return self._current is None and not self._in_head
+        return self._current is None and not self._in_head and not self._opening
 
     def feed(self, data: bytes) -> None:
         """Take in bytes. Raises BadRequestError; nothing more can be read from the connection then."""
-        if self._tunnel is not None:
-            self._tunnel.feed(data)
-            return
+        for piece in (data,) if _MANDATORY not in data and not data.endswith(b"M") else _before_each(data):
+            if self._tunnel is not None:
+                self._tunnel.feed(piece)
+            elif self._current is not None or self._in_head:
+                self._parse(piece)
+            elif opened := self._opened(self._opening + piece):
+                self._parse(opened)
+
+    def _opened(self, data: bytes) -> bytes:
+        """The beginning of a request as the parser can read it; nothing while its method has not arrived whole.
+
+        The parser knows no method that begins with "M-" but M-SEARCH. What it means is the method without it.
+        """
+        self._opening, self._mandatory = b"", False
+        start = data.lstrip(b"\r\n")
+        found = _METHOD.match(start)
+        if found is not None and not found[2]:
+            self._opening = start
+            return b""
+        self._method = b"" if found is None else found[1]
+        self._mandatory = self._method.startswith(_MANDATORY)
+        return start[len(_MANDATORY) :] if self._mandatory else start
+
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserInvalidMethodError as error:
+            if not self._method:
+                raise BadRequestError(400, f"cannot parse the request: {error}") from error
+            raise BadRequestError(501, f"the method {self._method.decode()} is not implemented here") from error
         except httptools.HttpParserUpgrade as switch:
             self._switch(data[switch.args[0] :])
             return
@@ -244,7 +278,8 @@ class Intake:
         request = self._current
         assert request is not None
         self._in_head = False
-        request.method = self._parser.get_method().decode("latin-1")
+        request.method = ("M-" if self._mandatory else "") + self._parser.get_method().decode("latin-1")
+        self._mandatory = False
         request.version = self._parser.get_http_version()
         if request.version not in ("1.0", "1.1"):
             raise BadRequestError(505, f"HTTP/{request.version} is not spoken here")
@@ -259,6 +294,14 @@ class Intake:
 
     def on_message_complete(self) -> None:
         """The request is over."""
+        self._method = b""
         if self._current is not None:
             self._current.body.end()
             self._current = None
+
+
+def _before_each(data: bytes) -> Iterator[bytes]:
+    """Cut ``data`` before each place where a mandatory request could begin."""
+    cuts = [found.start() for found in _PERHAPS_MANDATORY.finditer(data) if found.start()]
+    for start, end in zip((0, *cuts), (*cuts, len(data)), strict=True):
+        yield data[start:end]
