@@ -16,7 +16,6 @@ import click
 
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
 from badgateway.inputs.problems import InvalidInput, did_you_mean
-from badgateway.session.early import interrupt_anywhere
 from badgateway.session.exits import BROKEN_PIPE, ENVIRONMENT, INTERRUPTED, USAGE, Interrupted
 
 
@@ -133,19 +132,7 @@ def cli() -> None:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line `argv` (sys.argv by default) and exit with the contract's code."""
-    try:
-        _interruptible(argv)
-        code = run(argv)
-    except Interrupted:
-        code = INTERRUPTED
-    sys.exit(code)
-
-
-def _interruptible(argv: Sequence[str] | None) -> None:
-    """Let SIGTERM and SIGHUP end a command that may start processes as orderly as Ctrl-C, from the first moment on."""
-    words = sys.argv[1:] if argv is None else argv
-    if any(entry.starts_chain for name, entry in COMMANDS.items() if name in words):
-        interrupt_anywhere()
+    sys.exit(run(argv))
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -101,7 +101,7 @@ async def test_crashed_apps_refuse_and_are_back_after_restart(lab: Lab) -> None:
     status, trace = await traced(lab)
     assert (status, trace.decided_by, trace.error) == (502, "lb", "connection_refused")
     assert [f.id for f in await lab.faults()] == [fault.id]
-    await lab.restart("app")
+    assert await lab.restart("app") == []
     assert (await ask(lab)).status == 200
     assert await lab.faults() == []
     assert lab.urls == urls
@@ -123,6 +123,16 @@ async def test_a_deployment_restarts_with_other_settings_until_an_instance_does_
     assert (await node(lab, "app-2"))["pid"] == second[1]
     await lab.reset()
     assert (await ask(lab)).status == 200
+
+
+async def test_a_restart_says_which_faults_and_patches_ended_with_it(lab: Lab) -> None:
+    await lab.set_fault("app", {"kind": "hang"})
+    await lab.patch("lb", {"timeouts": {"first_byte": "100ms", "connect": "1s"}, "retry": {"attempts": 2}})
+    await lab.patch("lb", {"timeouts": {"first_byte": "200ms"}})
+    assert await lab.restart("app-2") == ["f-1, hang at app-2, is over"]
+    lost = "lb has what it was started with again: timeouts.first_byte, timeouts.connect, retry.attempts"
+    assert await lab.restart("lb") == [lost]
+    assert await lab.restart("lb") == []
 
 
 async def test_a_crash_at_a_request_is_proven_by_that_request(lab: Lab) -> None:

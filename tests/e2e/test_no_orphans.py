@@ -169,6 +169,13 @@ def test_of_a_lab_and_its_fork_server_killed_at_once(parent: Parent) -> None:
     os.kill(parent.pids["forkserver"], signal.SIGKILL)
     parent.kill()
     wait_until(lambda: not left_of(parent.mark, MARK))
+    following = Parent(parent.tmp)  # nobody was left who could have deleted the directory; the next lab does
+    try:
+        following.ready()
+        following.kill()
+        nothing_left(following)
+    finally:
+        following.close()
 
 
 @pytest.mark.parametrize("victim", ["forkserver", "cdn", "lb", "app-1", "app-2"])

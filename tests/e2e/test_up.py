@@ -91,6 +91,8 @@ def test_what_was_killed_is_started_again_and_everything_put_back(cli: Cli) -> N
     _, ran = cli.run("request", "/")
     assert "→ 200 OK" in ran.lines[0]
     cli.run("fault", "set", "app", "hang")
+    status, ran = cli.run("restart", "app-2")
+    assert (status, ran.lines) == (0, ["app-2 restarted", "  f-2, hang at app-2, is over"]), ran.text
     status, ran = cli.run("fault", "set", "app-1", "crash_loop", "--for", "20s")
     assert "restart" not in ran.text, ran.text
     assert "expires in" in ran.text

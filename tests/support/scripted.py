@@ -136,8 +136,9 @@ class FakeLab:
     async def faults(self) -> list[FakeFault]:
         return self.set_faults
 
-    async def restart(self, target: str) -> None:
+    async def restart(self, target: str) -> list[str]:
         self._call("restart", target)
+        return []
 
     async def stop(self, target: str) -> None:
         self._call("stop", target)

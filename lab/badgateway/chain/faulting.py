@@ -109,11 +109,13 @@ class Faulting:
                 if fault.category != "process" or not part.fired:
                     self._board.end(fault, f"{change.name} {change.exit}", node=change.name)
 
-    def restarting(self, name: str) -> None:
-        """A process is stopped or started again on purpose: no fault in it survives that."""
+    def restarting(self, name: str) -> list[FaultState]:
+        """A process is stopped or started again on purpose: no fault in it survives that. Returns those that ended."""
         self._respawner.forget(name)
-        for fault, _ in list(self._board.on(name)):
+        ended = [fault for fault, _ in self._board.on(name)]
+        for fault in ended:
             self._board.end(fault, f"{name} was restarted", node=name)
+        return ended
 
     async def _apply(self, fault: FaultState, checked: CheckedFault, node: Node) -> None:
         if checked.on_hop is not None and node.process is not None:

@@ -16,7 +16,7 @@ from badgateway.chain.faultboard import FaultBoard, FaultState
 from badgateway.chain.faulting import Faulting
 from badgateway.chain.labclock import LabClock
 from badgateway.chain.nodes import HopAdmin, InstanceAdmin, Node, NodeAddress
-from badgateway.chain.spec import ChainSpec
+from badgateway.chain.spec import ChainSpec, leaves
 from badgateway.chain.traces import Trace
 from badgateway.inputs.problems import did_you_mean
 from badgateway.processes.assembly import APP_TIER, Assembly
@@ -48,6 +48,7 @@ class Lab:
         self._bus = EventBus(self._collector.start, self._collector.stop)
         self._collector.bus = self._bus
         self._faulting = Faulting(self._nodes, self._board, self._clock, self._bus, self._respawner)
+        self._patched: dict[str, dict[str, None]] = {}
         self._assembly: Assembly | None = None
         self._forkserver: ForkServer | None = None
         self._own_forkserver: ForkServer | None = None
@@ -156,13 +157,17 @@ class Lab:
         await self._collector.settle()
         return self._board.all(ended=ended)
 
-    async def restart(self, target: str) -> None:
-        """Stop what runs, start it again on the same ports with what it was started with, wait until it is ready."""
+    async def restart(self, target: str) -> list[str]:
+        """Stop what runs, start it again on the same ports with what it was started with, wait until it is ready.
+
+        A process keeps what it was told meanwhile in its memory only, as real ones do. Returns what was lost so, in
+        sentences: faults that were set in it, settings of a hop that were patched.
+        """
         self._usable()
         processes = [self._process(name, "restarted") for name in self._targets(target)]
-        for process in processes:
-            self._faulting.restarting(process.name)
+        lost = [text for process in processes for text in self._forgotten(process.name)]
         await together([process.restart() for process in processes])
+        return lost
 
     async def deploy(self, target: str, settings: Mapping[str, Any], *, may_not_start: bool = False) -> None:
         """Restart instances with `settings` on top of the chain's, one after the other, until one does not start.
@@ -187,12 +192,17 @@ class Lab:
         self._usable()
         processes = [self._process(name, "stopped") for name in self._targets(target)]
         for process in processes:
-            self._faulting.restarting(process.name)
+            self._forgotten(process.name)
         await together([process.stop() for process in processes])
 
     async def patch(self, hop: str, patch: Mapping[str, object]) -> dict[str, Any]:
-        """Change a hop's live configuration (JSON merge patch, RFC 7396); returns the whole of it."""
-        return await self._hop(hop).patch(patch)
+        """Change a hop's live configuration (JSON merge patch, RFC 7396); returns the whole of it.
+
+        It lasts as long as the hop's process: a restart brings back what the hop was started with.
+        """
+        configuration = await self._hop(hop).patch(patch)
+        self._patched.setdefault(hop, {}).update(dict.fromkeys(leaves(patch)))
+        return configuration
 
     async def breaker(self, hop: str, action: str) -> dict[str, Any]:
         """force_open, force_closed, reset or disable a hop's circuit breaker; returns its state."""
@@ -211,7 +221,7 @@ class Lab:
         self._usable()
         await self._faulting.clear_all()
         for process in self._processes():
-            self._faulting.restarting(process.name)
+            self._forgotten(process.name)
         await together([process.restart() for process in self._processes() if process.changed])
         await together([node.admin.reset() for node in self._nodes.values()])
         self._board.clear()
@@ -276,6 +286,14 @@ class Lab:
             if self._assembly is not None:
                 self._assembly.close()
             await self._session.close()
+
+    def _forgotten(self, name: str) -> list[str]:
+        """Forget what only the process knows that is about to end; returns what that was, in sentences."""
+        faults = [fault for fault in self._faulting.restarting(name) if fault.category != "process"]
+        lost = [f"{fault.id}, {fault.kind} at {name}, is over" for fault in faults]
+        if patched := self._patched.pop(name, {}):
+            lost.append(f"{name} has what it was started with again: {', '.join(patched)}")
+        return lost
 
     def _processes(self) -> list[Process]:
         return [node.process for node in self._nodes.values() if node.process is not None]

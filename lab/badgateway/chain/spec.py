@@ -75,6 +75,15 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def leaves(settings: Mapping[str, Any], above: str = "") -> list[str]:
+    """The paths of all settings that a mapping has, such as `timeouts.first_byte`."""
+    paths = []
+    for key, value in settings.items():
+        path = f"{above}{key}"
+        paths += leaves(value, f"{path}.") if isinstance(value, Mapping) and value else [path]
+    return paths
+
+
 def _wrong(
     overrides: Mapping[str, Any], model: type[BaseModel], base: Mapping[str, Any], wired: frozenset[str]
 ) -> list[Finding]:

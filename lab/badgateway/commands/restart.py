@@ -21,13 +21,17 @@ Examples:
 def command(targets: tuple[str, ...], control: str | None, token: str | None) -> None:
     """Restart processes of the running chain and wait until they are ready: app (every instance), app-1, lb, cdn.
 
+    A process forgets its faults and the settings that were patched since it was started; restart says which.
+
     Without TARGET: put the chain back as it was started. Faults are cleared, dead processes started, configuration,
     breakers, records and clocks as new.
     """
     client = connect(control, token)
     for target in targets:
-        client.restart(target)
+        lost = client.restart(target)
         click.echo(f"{target} restarted")
+        for text in lost:
+            click.echo(f"  {text}")
     if not targets:
         client.reset()
         click.echo("everything is as it was started")

@@ -27,9 +27,14 @@ from badgateway.terminal.screen import console, is_terminal
 STDOUT = "-"
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+MOST_JOBS = 8
+"""Scenarios at once, unless --jobs says more: each is a chain of four or five processes."""
+
+
+def default_jobs() -> int:
+    """How many scenarios run at once: two for each core that this process may use, as they mostly wait."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(2 * cores, MOST_JOBS)
 
 
 @click.command(
@@ -50,7 +55,7 @@ Exit codes: 0 all held · 1 an expectation failed · 2 a file is wrong (nothing 
 )
 @click.argument("words", metavar="[CODE|ID|FILE|DIRECTORY]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every scenario that comes with badgateway.")
-@click.option("--jobs", "-j", type=click.IntRange(1, 64), help="How many at once; by default one per core.")
+@click.option("--jobs", "-j", type=click.IntRange(1, 64), help="How many at once; by default two per core, up to 8.")
 @click.option(
     "--json",
     "json_to",
@@ -94,7 +99,7 @@ def command(
     started = time.monotonic()
     show = _show(len(scenarios), verbose=verbose, report_on_stdout=json_to == STDOUT)
     with show:
-        results = run_until_interrupted(_run(scenarios, show, jobs or cores(), fail_fast, forkserver))
+        results = run_until_interrupted(_run(scenarios, show, jobs or default_jobs(), fail_fast, forkserver))
     elapsed = time.monotonic() - started
     _report(results, json_report, json_to)
     _report(results, junit_report, None if junit_to is None else str(junit_to))

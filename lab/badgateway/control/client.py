@@ -74,9 +74,10 @@ class ControlClient:
         """`DELETE /api/faults`; returns how many there were."""
         return int(self.call("DELETE", "faults")["cleared"])
 
-    def restart(self, target: str) -> None:
-        """`POST /api/processes/{name}/restart`: returns when the process is ready."""
-        self.call("POST", f"processes/{quote(target, safe='')}/restart")
+    def restart(self, target: str) -> list[str]:
+        """`POST /api/processes/{name}/restart`: returns when the process is ready; which faults and patches ended."""
+        answer: dict[str, Any] = self.call("POST", f"processes/{quote(target, safe='')}/restart")
+        return list(answer.get("lost", ()))
 
     def reset(self) -> None:
         """`POST /api/reset`: everything as it was started."""

@@ -169,9 +169,9 @@ class _Api:
         return web.json_response(await self._lab.breaker(name, action))
 
     async def restart(self, request: web.Request) -> web.Response:
-        """Restart a process on the same ports and wait until it is ready; one that was killed is started."""
-        await self._lab.restart(_require(request.match_info["name"], self._targets(), "process is called"))
-        return web.json_response(await self._lab.describe())
+        """Restart a process on its ports and wait until it is ready; "lost": faults and patches that ended with it."""
+        lost = await self._lab.restart(_require(request.match_info["name"], self._targets(), "process is called"))
+        return web.json_response({**await self._lab.describe(), "lost": lost})
 
     async def stop(self, request: web.Request) -> web.Response:
         """Stop a process gracefully, as a deployment does."""

@@ -1,11 +1,23 @@
-"""The directory of one run: the shop's database and one log file per process, gone when the lab closes."""
+"""The directory of one run: the shop's database and one log file per process, gone when the lab closes.
+
+It also goes when the lab is killed: its fork server deletes it then. Where both were killed at once, the next lab
+does. A directory's owner holds a lock (flock(2)) on a file in it, which the kernel takes back when the owner dies,
+however that happens; so a free lock says that nobody needs the directory any more, and a process id that went to
+somebody else cannot mislead.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
+import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
+PREFIX = "badgateway-"
+LOCK = "owner.lock"
 TAIL_LINES = 8
 TAIL_BYTES = 8192
 
@@ -14,7 +26,9 @@ class RunDir:
     """A private directory (mode 0700) under the system's place for temporary files."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="badgateway-"))
+        remove_abandoned(Path(tempfile.gettempdir()))
+        self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._lock = _lock_new(self.path)
         (self.path / "logs").mkdir()
 
     @property
@@ -42,4 +56,45 @@ class RunDir:
         A process that was killed a moment ago may still have been writing, so what vanishes meanwhile is no error.
         """
         shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
         return not self.path.exists()
+
+
+def _lock_new(directory: Path) -> int:
+    """Make the lock file, locked from the first moment that it has its name; returns the descriptor that holds it."""
+    unnamed = directory / f"{LOCK}.new"
+    descriptor = os.open(unnamed, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    unnamed.rename(directory / LOCK)
+    return descriptor
+
+
+def remove_abandoned(temporary: Path) -> list[Path]:
+    """Delete the directories of runs whose owner is gone; returns them. What is not certainly ours is left alone."""
+    found = []
+    for directory in temporary.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # it went away meanwhile, or is somebody else's
+            if _is_private(directory) and _is_abandoned(directory / LOCK):
+                shutil.rmtree(directory, ignore_errors=True)
+                found.append(directory)
+    return found
+
+
+def _is_private(directory: Path) -> bool:
+    """Whether it is a directory (no link to one) that this user made for itself alone."""
+    status = directory.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == 0o700
+
+
+def _is_abandoned(lock: Path) -> bool:
+    descriptor = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)

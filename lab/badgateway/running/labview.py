@@ -59,8 +59,8 @@ class LabLike(Protocol):
     async def faults(self) -> Sequence[FaultLike]:
         """Those in force."""
 
-    async def restart(self, target: str) -> None:
-        """Start anew, on the same port."""
+    async def restart(self, target: str) -> Sequence[str]:
+        """Start anew, on the same port; returns what was lost so: faults and patches."""
 
     async def stop(self, target: str) -> None:
         """Stop in good order."""

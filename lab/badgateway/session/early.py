@@ -44,6 +44,12 @@ def interrupt_anywhere() -> None:
         signal.signal(signum, _latch.handle)
 
 
+def ignore_signals() -> None:
+    """From now on nothing interrupts: the command is over, and only the interpreter's own end is left."""
+    for signum in SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+
+
 def received() -> bool:
     """Whether such a signal has come since."""
     return _latch.received

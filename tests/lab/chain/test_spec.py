@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from badgateway.chain.spec import HOP_DEFAULTS, ChainSpec, merge, wrong_patch
+from badgateway.chain.spec import HOP_DEFAULTS, ChainSpec, leaves, merge, wrong_patch
 from badgateway.inputs.validation import findings
 
 
@@ -114,3 +114,12 @@ def test_a_breaker_is_on_where_the_chain_mentions_it(overrides: dict[str, object
     chain = ChainSpec.model_validate({"lb": overrides})
     assert chain.hop_config("lb", {"upstreams": ["127.0.0.1:9"]}).breaker.enabled is enabled
     assert not chain.hop_config("cdn", {"upstreams": ["127.0.0.1:9"]}).breaker.enabled
+
+
+def test_the_leaves_of_settings_are_their_paths() -> None:
+    assert leaves({"timeouts": {"first_byte": "1s", "connect": None}, "via": "x", "retry": {}}) == [
+        "timeouts.first_byte",
+        "timeouts.connect",
+        "via",
+        "retry",
+    ]

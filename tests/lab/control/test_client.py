@@ -62,14 +62,14 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_call_is_one_request_with_the_token(api: Recorder) -> None:
     speaker = ControlClient(api.url, "t")
-    api.answer = (201, b'{"id": "f-1", "cleared": 2}')
+    api.answer = (201, b'{"id": "f-1", "cleared": 2, "lost": ["it is over"]}')
     assert speaker.set_fault("app", {"kind": "hang"})["id"] == "f-1"
     assert speaker.clear_faults() == 2
     speaker.clear_fault("f/1")
     speaker.chain()
     speaker.faults()
     speaker.exchanges("a b")
-    speaker.restart("app-1")
+    assert speaker.restart("app-1") == ["it is over"]
     speaker.reset()
     assert api.asked == [
         ("POST", "/api/faults", "Bearer t", {"target": "app", "kind": "hang"}),

@@ -66,8 +66,9 @@ class StandIn:
         self.asked.append(("breaker", hop, action))
         return {"state": action}
 
-    async def restart(self, target: str) -> None:
+    async def restart(self, target: str) -> list[str]:
         self.asked.append(("restart", target))
+        return ["f-1, hang at app-1, is over"]
 
     async def stop(self, target: str) -> None:
         self.asked.append(("stop", target))
@@ -189,7 +190,9 @@ async def test_hops_processes_clock_and_reset_reach_the_lab(api: Api) -> None:
     patch = {"timeouts": {"first_byte": "1s"}}
     assert await api.ask("PATCH", "/api/hops/lb", patch) == (200, {"name": "lb", **patch})
     assert await api.ask("POST", "/api/hops/lb/breaker", {"action": "force_open"}) == (200, {"state": "force_open"})
-    await api.ask("POST", "/api/processes/app/restart")
+    _, restarted = await api.ask("POST", "/api/processes/app/restart")
+    assert restarted["lost"] == ["f-1, hang at app-1, is over"]
+    assert "nodes" in restarted
     await api.ask("POST", "/api/processes/lb/stop")
     assert await api.ask("POST", "/api/clock", {"advance": "1m"}) == (200, {"advanced": "1m"})
     await api.ask("POST", "/api/reset")
