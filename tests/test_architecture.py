@@ -30,10 +30,13 @@ PURE_PROXY = [
     "error_types",
     "errors",
     "headers",
+    "maintenance",
+    "notices",
     "profiles",
     "proxy_status",
     "retry",
     "settings",
+    "token_bucket",
 ]
 IMPURE = {"asyncio", "random", "secrets", "socket", "ssl", "subprocess", "time", "httptools"}
 

@@ -5,21 +5,32 @@ What can go wrong is an `ErrorType`; what is known about each is in `ERROR_TABLE
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Protocol
 
 from badgateway_proxy.error_types import ERROR_TABLE, Blame, ErrorInfo, ErrorType, RetryCondition
 
-__all__ = ["ERROR_TABLE", "Blame", "ErrorInfo", "ErrorType", "HopError", "Phase", "RetryCondition"]
+__all__ = ["ERROR_TABLE", "Blame", "ErrorInfo", "ErrorType", "HopError", "Page", "Phase", "RetryCondition"]
 
 
 class Phase(StrEnum):
-    """Where in an exchange something happened: ``client`` before and beside the attempts, else in one."""
+    """Where in an exchange something happened: ``client`` in what the client sent, ``admission`` before the first
+    attempt of a request that is good in itself, else in an attempt."""
 
     CLIENT = "client"
+    ADMISSION = "admission"
     CONNECT = "connect"
     SEND = "send"
     WAIT = "wait"
     RECEIVE = "receive"
+
+
+class Page(Protocol):
+    """A body to answer with where the usual page about an error would mislead."""
+
+    def __call__(self, status: int, *, hop: str, request_id: str, accept: str | None) -> tuple[bytes, bytes]:
+        """Content type and content. ``accept``: the request's Accept field, None if absent."""
 
 
 class HopError(Exception):
@@ -29,6 +40,8 @@ class HopError(Exception):
     bytes of the peer's. ``status`` overrides the profile's status (for ``http_request_error``: 400, 408, …).
     ``first_bytes`` is what the peer sent first, kept to be shown. ``retry_after`` is in seconds.
     ``bytes_sent``: whether any byte of the request was sent, so that the peer may have acted on it.
+    ``fields``: further fields of the response. ``page``: its body, if not the usual one.
+    ``dated``: Retry-After is written as a date.
     """
 
     def __init__(
@@ -41,6 +54,9 @@ class HopError(Exception):
         first_bytes: bytes = b"",
         retry_after: float | None = None,
         bytes_sent: bool = False,
+        fields: Sequence[tuple[bytes, bytes]] = (),
+        page: Page | None = None,
+        dated: bool = False,
     ) -> None:
         super().__init__(error, details)
         self.error = error
@@ -50,6 +66,9 @@ class HopError(Exception):
         self.first_bytes = first_bytes
         self.retry_after = retry_after
         self.bytes_sent = bytes_sent
+        self.fields = fields
+        self.page = page
+        self.dated = dated
 
     def __str__(self) -> str:
         return f"{self.error} in phase {self.phase}: {self.details}"

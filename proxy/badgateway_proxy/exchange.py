@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import StreamReader
 from aiohttp.streams import EMPTY_PAYLOAD
 
+from badgateway_proxy.admission import Admission, Arrival
 from badgateway_proxy.errors import ErrorType, HopError, Phase
 from badgateway_proxy.policies.breaker import Outcome, Permit, outcome_of
 from badgateway_proxy.policies.retry import Retry
@@ -73,6 +74,8 @@ class Exchange:
         record = self._record
         try:
             self._admit()
+            if self._hop.admission is not None:
+                self._ask(self._hop.admission)
             return await self._forward()
         except HopError as error:
             return self._end(error)
@@ -103,6 +106,10 @@ class Exchange:
         if self._content is not EMPTY_PAYLOAD:
             limit, within = hop.limits.request_body, hop.timeouts.client_body
             self._body = RequestBody(request.message, self._content, limit=limit, within=within)
+
+    def _ask(self, admission: Admission) -> None:
+        now = self._started + self._hop.clock.offset
+        admission.ask(Arrival(self._request, self._client.host, now, self._reply))
 
     async def _forward(self) -> bool:
         number = 0

@@ -12,6 +12,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from badgateway_proxy import records
+from badgateway_proxy.admission import Admission, admission_for
 from badgateway_proxy.clock import Clock
 from badgateway_proxy.configuration.config import HopConfig
 from badgateway_proxy.errors import HopError
@@ -57,6 +58,7 @@ class Hop:
         self.draining = False
         self.in_flight = 0
         self._idle: asyncio.Event | None = None
+        self.admission: Admission | None = None
         self.pool = Pool(self.loop, _pool_limits(config), _response_limits(config))
         self._adopt(config)
 
@@ -71,6 +73,7 @@ class Hop:
         self.retry = RetryPolicy(config.retry)
         self.breaker_settings = config.breaker
         self.profile = PROFILES[config.profile]
+        self.admission = admission_for(config, self.clock.now(), self.admission)
         self.name, self.tier = config.name, config.tier
         self.via = f"1.1 {config.name}".encode()
         self._members: dict[tuple[str, int], tuple[str, bytes]] = {}
@@ -157,6 +160,7 @@ class Hop:
     def reset(self) -> None:
         """Back to how it started: configuration, clock, breaker, records, idle connections."""
         self.clock.reset()
+        self.admission = None
         self.apply_config(self._initial)
         self.breaker.reset(self.clock.now())
         self.recorder.clear()

@@ -4,6 +4,7 @@ A relayed response goes out as it came in and ends where it ended: cut short, th
 """
 
 import math
+import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ class Reply:
     """
 
     __slots__ = (
-        "_chunked", "_client", "_ends_with_connection", "_hop", "_record", "_request", "head_sent", "request_id",
+        "_chunked", "_client", "_ends_with_connection", "_hop", "_record", "_request", "added", "head_sent",
+        "request_id",
     )  # fmt: skip
 
     def __init__(self, hop: "Hop", client: ClientConnection, request: Request, record: ExchangeRecord) -> None:
@@ -45,6 +47,8 @@ class Reply:
         self._record = record
         self._chunked = self._ends_with_connection = False
         self.head_sent = False
+        #: Header lines that every final response gets, each with CRLF before it.
+        self.added = b""
         #: The exchange's id, as bytes.
         self.request_id = record.request_id.encode()
 
@@ -122,7 +126,7 @@ class Reply:
         usual = not chunked and connection is None
         if usual and head.relayed is not None and head.relayed[0] == endpoint:
             _, record.proxy_status, before, behind = head.relayed
-            return before + self.request_id + behind
+            return before + self.request_id + self.added + behind
         record.proxy_status, proxy_status = hop.relay_member(endpoint, head.status)
         before, behind = headers.response_head(
             head.status,
@@ -137,7 +141,7 @@ class Reply:
         )
         if usual:
             head.relayed = endpoint, record.proxy_status, before, behind
-        return before + self.request_id + behind
+        return before + self.request_id + self.added + behind
 
     def _option(self, keep_alive: bool) -> bytes | None:
         if not keep_alive:
@@ -175,32 +179,24 @@ class Reply:
         Raises:
             ConnectionError: the client left.
         """
-        hop, record, message = self._hop, self._record, self._request.message
+        hop, record = self._hop, self._record
         status = hop.profile.status_for(error.error, error.status)
         record.status, record.generated, record.retry_after = status, True, error.retry_after
         named = None if error.phase is Phase.CLIENT else endpoint
         record.proxy_status = hop.error_member(error, endpoint=named, status=status)
-        content_type, content = error_pages.render(
-            error.error,
-            status,
-            hop=record.hop,
-            tier=record.tier,
-            request_id=record.request_id,
-            details=error.details,
-            accept=message.headers.get("Accept"),
-            retry_after=error.retry_after,
-            first_bytes=error.first_bytes,
-            method=message.method,
-            debug=hop.config.debug,
-        )
+        content_type, content = self._content(error, status)
+        now = time.time()
         fields = [
             (b"Content-Type", content_type),
             (b"Content-Length", b"%d" % len(content)),
             (b"Cache-Control", b"no-store"),
-            (b"Date", formatdate(usegmt=True).encode()),
+            (b"Date", formatdate(now, usegmt=True).encode()),
+            *error.fields,
         ]
         if error.retry_after is not None:
-            fields.append((b"Retry-After", b"%d" % max(1, math.ceil(error.retry_after))))
+            seconds = max(1, math.ceil(error.retry_after))
+            when = formatdate(int(now) + seconds, usegmt=True).encode() if error.dated else b"%d" % seconds
+            fields.append((b"Retry-After", when))
         before, behind = headers.own_head(
             status,
             fields,
@@ -208,10 +204,30 @@ class Reply:
             proxy_status=record.proxy_status.encode(),
             connection=self._option(keep_alive),
         )
-        if message.method == "HEAD":
+        if self._request.method == "HEAD":
             content = b""
-        self._client.write(before + self.request_id + behind + content)
+        self._client.write(before + self.request_id + self.added + behind + content)
         record.response_bytes = len(content)
+
+    def _content(self, error: HopError, status: int) -> tuple[bytes, bytes]:
+        """Content type and content of a response that the hop makes itself."""
+        record, request = self._record, self._request
+        accept = request.message.headers.get("Accept")
+        if error.page is not None:
+            return error.page(status, hop=record.hop, request_id=record.request_id, accept=accept)
+        return error_pages.render(
+            error.error,
+            status,
+            hop=record.hop,
+            tier=record.tier,
+            request_id=record.request_id,
+            details=error.details,
+            accept=accept,
+            retry_after=error.retry_after,
+            first_bytes=error.first_bytes,
+            method=request.method,
+            debug=self._hop.config.debug,
+        )
 
 
 def _framed(data: bytes, *, last: bool) -> bytes:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from badgateway_proxy.configuration.admission import MaintenanceSettings, RateLimitSettings
 from badgateway_proxy.configuration.config_problems import ConfigError, ConfigProblem, ImmutableFieldError, problems_of
 from badgateway_proxy.configuration.durations import Duration
 from badgateway_proxy.configuration.settings import (
@@ -86,6 +87,10 @@ class HopConfig(Section):
     """How large things may be."""
     pool: PoolSettings = PoolSettings()
     """Connections kept open to endpoints."""
+    maintenance: MaintenanceSettings = MaintenanceSettings()
+    """Planned maintenance: a 503 for everybody."""
+    rate_limit: RateLimitSettings = RateLimitSettings()
+    """How many requests may come."""
     keep_first_bytes: Annotated[int, Field(ge=0, le=65536)] = 256
     """How many of the first bytes that an upstream sent are kept and shown when something was wrong."""
     records: Annotated[int, Field(ge=1, le=1_000_000)] = 1000

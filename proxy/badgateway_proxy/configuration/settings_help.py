@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -28,6 +28,12 @@ def _describe(model: type[BaseModel], defaults: dict[str, Any], prefix: str) -> 
         default = f" (default {_yaml(defaults[name])})" if name in defaults else " (required)"
         description = " ".join((field.description or "").split())
         yield f"{path}{default}\n    {description}"
+        for part in get_args(section):
+            if isinstance(part, type) and issubclass(part, BaseModel) and defaults.get(name, ...) is None:
+                # what is needed once the section is there
+                fields = part.model_fields
+                written = {inner: value.default for inner, value in fields.items() if not value.is_required()}
+                yield from _describe(part, written, f"{path}.")
 
 
 def _yaml(value: object) -> str:

@@ -10,5 +10,8 @@ def test_every_setting_is_listed() -> None:
         "debug (default false)\n",
         "admin.token (default none)\n",
         "retry.on (default [connect-failure, reset, timeout])\n",
+        "rate_limit.client (default none)\n",
+        "rate_limit.client.max_tokens (required)\n",
+        "rate_limit.client.fill_interval (default 1s)\n",
     ):
         assert entry in text

@@ -1,0 +1,167 @@
+"""What a hop asks before it does anything for a request: is there maintenance, did too many come?
+
+The policies decide; the checks here put to each what it needs to know, and its refusal into words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from badgateway_proxy.errors import ErrorType, HopError, Phase
+from badgateway_proxy.pages import notices
+from badgateway_proxy.policies.maintenance import Maintenance
+from badgateway_proxy.policies.token_bucket import ClientBuckets, TokenBucket, rate_limit_fields
+
+if TYPE_CHECKING:
+    from badgateway_proxy.configuration.admission import (
+        ClientRateLimitSettings,
+        MaintenanceSettings,
+        TokenBucketSettings,
+    )
+    from badgateway_proxy.configuration.config import HopConfig
+    from badgateway_proxy.reply import Reply
+    from badgateway_proxy.transport.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request that asks to be admitted. ``client``: its IP address. ``now``: seconds of the policies' clock."""
+
+    request: Request
+    client: bytes
+    now: float
+    reply: Reply
+
+
+class Check:
+    """One thing to ask.
+
+    Args:
+        settings: the section of the configuration that it goes by.
+        now: seconds of the policies' clock.
+    """
+
+    def __init__(self, settings: Any, now: float) -> None:
+        self.settings = settings
+
+    def ask(self, arrival: Arrival) -> None:
+        """Let the request pass.
+
+        Raises:
+            HopError: what to answer instead.
+        """
+        raise NotImplementedError
+
+
+class MaintenanceCheck(Check):
+    """503 for everybody while maintenance is on."""
+
+    def __init__(self, settings: MaintenanceSettings, now: float) -> None:
+        super().__init__(settings, now)
+        self._maintenance = Maintenance(settings, now)
+
+    def ask(self, arrival: Arrival) -> None:
+        settings: MaintenanceSettings = self.settings
+        retry_after = self._maintenance.retry_after(arrival.now)
+        raise HopError(
+            ErrorType.PROXY_INTERNAL_RESPONSE,
+            "maintenance",
+            phase=Phase.ADMISSION,
+            status=503,
+            retry_after=retry_after,
+            dated=settings.retry_after == "date",
+            page=notices.maintenance(settings.message, retry_after),
+        )
+
+
+class ServerRateCheck(Check):
+    """503 when all clients together send more than the server takes: it is nobody's fault in particular."""
+
+    def __init__(self, settings: TokenBucketSettings, now: float) -> None:
+        super().__init__(settings, now)
+        self._bucket = TokenBucket(settings, now)
+
+    def ask(self, arrival: Arrival) -> None:
+        taken = self._bucket.take(arrival.now)
+        if not taken.allowed:
+            details = "the rate limit of the whole server is reached"
+            raise _refusal(503, details, taken.wait)
+
+
+class ClientRateCheck(Check):
+    """429 for a client that sends more than it may (RFC 6585 section 4); and it is told how much it has left."""
+
+    def __init__(self, settings: ClientRateLimitSettings, now: float) -> None:
+        super().__init__(settings, now)
+        self._buckets = ClientBuckets(settings)
+
+    def ask(self, arrival: Arrival) -> None:
+        settings: ClientRateLimitSettings = self.settings
+        client = _client_key(arrival, settings.key_header)
+        taken = self._buckets.take(client, arrival.now)
+        for name, value in rate_limit_fields("client", settings, taken):
+            arrival.reply.added += b"\r\n%b: %b" % (name, value)
+        if not taken.allowed:
+            raise _refusal(429, "the rate limit of this client is reached", taken.wait)
+
+
+class Admission:
+    """All that one configuration asks of a request, in order.
+
+    Args:
+        config: the hop's configuration.
+        now: seconds of the policies' clock.
+        before: what asked until now. A check whose settings did not change goes on with what it has counted.
+    """
+
+    def __init__(self, config: HopConfig, now: float, before: Admission | None = None) -> None:
+        old = before.checks if before is not None else ()
+        self.checks: tuple[Check, ...] = tuple(
+            next((check for check in old if type(check) is kind and check.settings == settings), None)
+            or kind(settings, now)
+            for kind, settings in _wanted(config)
+        )
+
+    def ask(self, arrival: Arrival) -> None:
+        """Let a request pass every check.
+
+        Raises:
+            HopError: what to answer instead.
+        """
+        for check in self.checks:
+            check.ask(arrival)
+
+
+def admission_for(config: HopConfig, now: float, before: Admission | None) -> Admission | None:
+    """What a configuration asks of requests; None if nothing. Arguments as for `Admission`."""
+    admission = Admission(config, now, before)
+    return admission if admission.checks else None
+
+
+def _wanted(config: HopConfig) -> Iterator[tuple[type[Check], Any]]:
+    if config.maintenance.enabled:
+        yield MaintenanceCheck, config.maintenance
+    if config.rate_limit.server is not None:
+        yield ServerRateCheck, config.rate_limit.server
+    if config.rate_limit.client is not None:
+        yield ClientRateCheck, config.rate_limit.client
+
+
+def _refusal(status: int, details: str, retry_after: float) -> HopError:
+    # RFC 9209 section 2.3.16 has http_request_error for a 4xx, among them 429
+    kind = ErrorType.HTTP_REQUEST_ERROR if status < 500 else ErrorType.PROXY_INTERNAL_RESPONSE
+    return HopError(kind, details, phase=Phase.ADMISSION, status=status, retry_after=retry_after)
+
+
+_KEY_BYTES: Final = 16
+
+
+def _client_key(arrival: Arrival, header: str | None) -> bytes:
+    """Who asks, in a few bytes whatever the client sends: the value of that header, or else the address."""
+    given = arrival.request.message.headers.get(header) if header is not None else None
+    if given is None:
+        return b"address " + arrival.client
+    return hashlib.blake2b(given.encode("utf-8", "surrogateescape"), digest_size=_KEY_BYTES).digest()
