@@ -144,10 +144,10 @@ def admission_for(config: HopConfig, now: float, before: Admission | None) -> Ad
 def _wanted(config: HopConfig) -> Iterator[tuple[type[Check], Any]]:
     if config.maintenance.enabled:
         yield MaintenanceCheck, config.maintenance
+    if config.rate_limit.client is not None:  # first, so that what one client may not send costs the others nothing
+        yield ClientRateCheck, config.rate_limit.client
     if config.rate_limit.server is not None:
         yield ServerRateCheck, config.rate_limit.server
-    if config.rate_limit.client is not None:
-        yield ClientRateCheck, config.rate_limit.client
 
 
 def _refusal(status: int, details: str, retry_after: float) -> HopError:

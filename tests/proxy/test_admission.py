@@ -45,9 +45,7 @@ async def test_maintenance_is_a_503_of_the_hop_that_asks_no_endpoint() -> None:
 
 
 async def test_maintenance_may_say_when_as_a_date() -> None:
-    async with running_hop(
-        "127.0.0.1:9", maintenance={"enabled": True, "lasts": "30m", "retry_after": "date"}
-    ) as hop:
+    async with running_hop("127.0.0.1:9", maintenance={"enabled": True, "lasts": "30m", "retry_after": "date"}) as hop:
         answer = await get(hop)
         when, now = (parsedate_to_datetime((answer.one(name) or b"").decode()) for name in ("Retry-After", "Date"))
         assert (when - now).total_seconds() == 1800
@@ -97,6 +95,16 @@ async def test_a_client_that_sends_too_much_gets_429_and_others_do_not() -> None
         assert (await get(hop, "X-API-Key: b")).status == 200
         assert (await get(hop)).status == 200, "without a key it is the address that counts"
         assert upstream.connections == 1
+
+
+async def test_what_one_client_may_not_send_costs_the_others_nothing() -> None:
+    limits = {"client": ONCE_A_MINUTE | {"key_header": "X-API-Key"}, "server": ONCE_A_MINUTE | {"max_tokens": 2}}
+    async with (
+        raw_upstream(says(OK, then="again")) as upstream,
+        running_hop(upstream.address, rate_limit=limits) as hop,
+    ):
+        got = [(await get(hop, f"X-API-Key: {key}")).status for key in "aaaabc"]
+        assert got == [200, 429, 429, 429, 200, 503]
 
 
 async def test_a_refusal_leaves_the_connection_as_it_was() -> None:
