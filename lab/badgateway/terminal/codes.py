@@ -59,7 +59,7 @@ CODES: Final = {
             503,
             "Service Unavailable",
             "Whoever answered is not willing or able to serve now, and expects that to pass.",
-            "A hop that protects what is behind it (open breaker, no endpoint, a limit, maintenance), or the app itself.",
+            "A hop that protects what is behind it (open breaker, no endpoint, limit, maintenance), or the app itself.",
             "Later: when Retry-After says, and with jitter. At once only adds to the load.",
             "Yes when it lasts; a planned 503 with Retry-After is no incident.",
             "RFC 9110 section 15.6.4",
