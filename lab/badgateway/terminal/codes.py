@@ -197,7 +197,7 @@ CLIENT_CODES: Final = {
             "Too Many Requests",
             "This client has sent more requests than it may in a given time.",
             "The hop that limits clients (rate_limit.client), or the app; Retry-After and RateLimit say more.",
-            "When Retry-After says, not before. Hops do not retry it.",
+            "Hops do not. The client when Retry-After says, not before.",
             "No: it is the client's doing. A burst over many clients: a limit too low, or a client gone wild.",
             "RFC 6585 section 4",
         ),
