@@ -5,8 +5,9 @@ What can go wrong is an `ErrorType`; what is known about each is in `ERROR_TABLE
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Protocol
 
 from badgateway_proxy.error_types import ERROR_TABLE, Blame, ErrorInfo, ErrorType, RetryCondition
@@ -33,6 +34,9 @@ class Page(Protocol):
         """Content type and content. ``accept``: the request's Accept field, None if absent."""
 
 
+_NO_PARAMETERS: Mapping[str, str | int] = MappingProxyType({})
+
+
 class HopError(Exception):
     """Something went wrong in one exchange, already classified where it happened.
 
@@ -42,6 +46,7 @@ class HopError(Exception):
     ``bytes_sent``: whether any byte of the request was sent, so that the peer may have acted on it.
     ``fields``: further fields of the response. ``page``: its body, if not the usual one.
     ``dated``: Retry-After is written as a date.
+    ``parameters``: the error type's own ones, for Proxy-Status (RFC 9209 section 2.3).
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class HopError(Exception):
         fields: Sequence[tuple[bytes, bytes]] = (),
         page: Page | None = None,
         dated: bool = False,
+        parameters: Mapping[str, str | int] = _NO_PARAMETERS,
     ) -> None:
         super().__init__(error, details)
         self.error = error
@@ -69,6 +75,7 @@ class HopError(Exception):
         self.fields = fields
         self.page = page
         self.dated = dated
+        self.parameters = parameters
 
     def __str__(self) -> str:
         return f"{self.error} in phase {self.phase}: {self.details}"

@@ -179,7 +179,12 @@ class Exchange:
         small = body.small
         length = len(small) if body.chunked and small is not None else None
         before, behind = self._request.head(
-            self._client.host, self._hop.via, next_hop, chunked=body.chunked and small is None, length=length
+            self._client.host,
+            self._hop.via,
+            next_hop,
+            scheme=self._hop.scheme,
+            chunked=body.chunked and small is None,
+            length=length,
         )
         return before + self._reply.request_id + behind
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import StreamReader
@@ -15,9 +16,10 @@ from badgateway_proxy import records
 from badgateway_proxy.admission import Admission, admission_for
 from badgateway_proxy.clock import Clock
 from badgateway_proxy.configuration.config import HopConfig
+from badgateway_proxy.configuration.tls_settings import UpstreamTlsSettings
 from badgateway_proxy.errors import HopError
 from badgateway_proxy.exchange import Exchange
-from badgateway_proxy.policies.balancer import RoundRobin, parse_endpoint
+from badgateway_proxy.policies.balancer import Endpoint, RoundRobin, parse_endpoint
 from badgateway_proxy.policies.breaker import Breaker, Event, State
 from badgateway_proxy.policies.profiles import PROFILES
 from badgateway_proxy.policies.retry import RetryPolicy
@@ -26,11 +28,12 @@ from badgateway_proxy.reply import Reply
 from badgateway_proxy.transport.attempt import Deadlines
 from badgateway_proxy.transport.client_connection import ClientConnection
 from badgateway_proxy.transport.driving import Exchanging
-from badgateway_proxy.transport.pool import Pool, PoolLimits
+from badgateway_proxy.transport.pool import Pool, PoolLimits, TlsClient
 from badgateway_proxy.transport.proxy_status import member
 from badgateway_proxy.transport.repeated import Repeated
 from badgateway_proxy.transport.request import Request
 from badgateway_proxy.transport.response_reader import ResponseLimits
+from badgateway_proxy.transport.tls_contexts import upstream_context
 
 #: Stands in for a request that never was one: a HTTP/1.1 client's that says nothing about itself.
 _NO_REQUEST = Request(
@@ -59,6 +62,7 @@ class Hop:
         self.in_flight = 0
         self._idle: asyncio.Event | None = None
         self.admission: Admission | None = None
+        self._tls_settings: UpstreamTlsSettings | None = None
         self.pool = Pool(self.loop, _pool_limits(config), _response_limits(config))
         self._adopt(config)
 
@@ -69,12 +73,14 @@ class Hop:
         #: Requests that came before under this configuration.
         self.repeated: Repeated[Request] = Repeated()
         self.deadlines = Deadlines(config.timeouts)
-        self.balancer = RoundRobin([parse_endpoint(upstream) for upstream in config.upstreams])
+        self.balancer = RoundRobin(_endpoints(config))
+        self._speak_tls(config)
         self.retry = RetryPolicy(config.retry)
         self.breaker_settings = config.breaker
         self.profile = PROFILES[config.profile]
         self.admission = admission_for(config, self.clock.now(), self.admission)
         self.name, self.tier = config.name, config.tier
+        self.scheme = b"https" if config.tls.enabled else b"http"
         self.via = f"1.1 {config.name}".encode()
         self._members: dict[tuple[str, int], tuple[str, bytes]] = {}
         self.client_head_timeout = config.timeouts.client_head
@@ -86,6 +92,15 @@ class Hop:
             "max_headers": config.limits.request_header_count,
         }
         self.max_connections = config.limits.connections
+
+    def _speak_tls(self, config: HopConfig) -> None:
+        """Be ready for TLS with the upstreams, if it is spoken to any; the context is made anew only if it changes."""
+        settings = config.upstream_tls if any(endpoint.tls for endpoint in self.balancer.endpoints) else None
+        if settings == self._tls_settings:
+            return
+        self._tls_settings = settings
+        tls = None if settings is None else TlsClient(upstream_context(settings), settings.server_name)
+        self.pool.speak_tls(tls)
 
     # -- for exchanges ---------------------------------------------------------------------------------
 
@@ -140,7 +155,7 @@ class Hop:
 
     def error_member(self, error: HopError, *, endpoint: str | None, status: int) -> str:
         """This hop's Proxy-Status member for a response that it generates (RFC 9209 section 2)."""
-        extra = {"status-code": status} if error.error == "http_request_error" else None
+        extra = {"status-code": status} if error.error == "http_request_error" else error.parameters
         return member(self.config.name, error=error.error.value, details=error.details, next_hop=endpoint, extra=extra)
 
     def _breaker_changed(self, old: State, new: State, why: Event) -> None:
@@ -181,6 +196,12 @@ class Hop:
             "clock_offset": self.clock.offset,
             "totals": self.recorder.totals(),
         }
+
+
+def _endpoints(config: HopConfig) -> list[Endpoint]:
+    endpoints = [parse_endpoint(upstream) for upstream in config.upstreams]
+    tls = config.upstream_tls.enabled
+    return endpoints if tls is None else [replace(endpoint, tls=tls) for endpoint in endpoints]
 
 
 def _pool_limits(config: HopConfig) -> PoolLimits:

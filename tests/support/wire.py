@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 
 from badgateway_proxy.configuration.config import HopConfig
 from badgateway_proxy.hop import Hop
-from badgateway_proxy.process.serve import gateway_server
+from badgateway_proxy.process.serve import connection_factory, gateway_server
 from badgateway_proxy.transport.gateway_server import GatewayServer
 from tests.support.processes import until
 from tests.support.rawclient import RawClient, raw_client
@@ -37,8 +38,9 @@ class RawUpstream:
 @asynccontextmanager
 async def raw_upstream(
     script: Callable[[RawUpstream, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[RawUpstream]:
-    """Run `script` for each connection; it is closed when the script ends."""
+    """Run `script` for each connection (over TLS, if there is a context); it is closed when the script ends."""
     upstream = RawUpstream()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -47,12 +49,12 @@ async def raw_upstream(
         assert task is not None
         tasks.add(task)
         upstream.connections += 1
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        with contextlib.suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.CancelledError):
             await script(upstream, reader, writer)
         tasks.discard(task)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     upstream.port = server.sockets[0].getsockname()[1]
     try:
         yield upstream
@@ -113,7 +115,7 @@ async def running_hop(*upstreams: str, **settings: Any) -> AsyncIterator[Running
     config = HopConfig.model_validate({"name": "lb", "tier": "lb", "upstreams": upstreams, **settings})
     hop = Hop(config, seed=1)
     server = gateway_server(hop)
-    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    listener = await asyncio.get_running_loop().create_server(connection_factory(hop, server), "127.0.0.1", 0)
     complaints = Complaints()
     logging.getLogger().addHandler(complaints)
     try:

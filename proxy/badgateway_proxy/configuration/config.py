@@ -23,6 +23,7 @@ from badgateway_proxy.configuration.settings import (
     TimeoutSettings,
     text_default,
 )
+from badgateway_proxy.configuration.tls_settings import TlsSettings, UpstreamTlsSettings
 from badgateway_proxy.policies.balancer import parse_endpoint
 from badgateway_proxy.policies.profiles import PROFILES
 
@@ -39,7 +40,7 @@ __all__ = [
     "read_yaml",
 ]
 
-IMMUTABLE: Final = ("name", "tier", "listen", "admin", "exit_with_stdin")
+IMMUTABLE: Final = ("name", "tier", "listen", "tls", "admin", "exit_with_stdin")
 """Fields that only a restart can change: they are in sockets and in other people's records."""
 
 
@@ -74,7 +75,11 @@ class HopConfig(Section):
     admin: AdminSettings = AdminSettings()
     """The admin API."""
     upstreams: tuple[Annotated[str, AfterValidator(_upstream)], ...] = Field(min_length=1, strict=False)
-    """Where it sends: a list of http://127.0.0.1:9001 or 127.0.0.1:9001, at least one; plain http."""
+    """Where it sends: a list, at least one, of http://127.0.0.1:9001 (or only 127.0.0.1:9001) and https://127.0.0.1:9001."""
+    tls: TlsSettings = TlsSettings()
+    """TLS towards clients."""
+    upstream_tls: UpstreamTlsSettings = UpstreamTlsSettings()
+    """TLS towards the upstreams."""
     allow_public_upstreams: bool = False
     """Send to public addresses too, not only to loopback, private and link-local ones."""
     timeouts: TimeoutSettings = TimeoutSettings()

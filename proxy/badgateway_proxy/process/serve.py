@@ -18,6 +18,8 @@ from badgateway_proxy.hop import Hop
 from badgateway_proxy.process import jsonlog, portowner
 from badgateway_proxy.transport.gateway_server import GatewayServer
 from badgateway_proxy.transport.sockets import address_text
+from badgateway_proxy.transport.tls_contexts import client_context
+from badgateway_proxy.transport.tls_front import TlsFront
 
 EXIT_OK, EXIT_ENVIRONMENT = 0, 3
 
@@ -83,7 +85,7 @@ async def _serve(config: HopConfig) -> None:
     server = gateway_server(hop)
     host, port = config.listen.host, config.listen.port
     with _naming_the_holder(host, port):
-        listener = await loop.create_server(server, host, port, backlog=_BACKLOG)
+        listener = await loop.create_server(connection_factory(hop, server), host, port, backlog=_BACKLOG)
     admin = web.AppRunner(make_admin_app(hop), access_log=None, shutdown_timeout=1.0)
     await admin.setup()
     try:
@@ -108,6 +110,14 @@ async def _serve(config: HopConfig) -> None:
         await server.shutdown(0.1)
         hop.pool.close()
         await admin.cleanup()
+
+
+def connection_factory(hop: Hop, server: GatewayServer) -> Callable[[], asyncio.BaseProtocol]:
+    """What makes the protocol of each connection that is accepted: HTTP's, or TLS's with HTTP's on top."""
+    settings = hop.config.tls
+    if not settings.enabled:
+        return server
+    return TlsFront(hop.loop, client_context(settings, hop.config.listen.host), server, hop)
 
 
 @contextlib.contextmanager

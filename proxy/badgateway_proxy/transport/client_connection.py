@@ -37,7 +37,9 @@ class ClientConnection(RequestLoop):
         transport = cast(asyncio.Transport, transport)  # uvloop's are not of asyncio's class
         self.address = address_text(transport.get_extra_info("peername"))
         self.host = self.address.rpartition(":")[0].strip("[]").encode()
-        if self._server.serving < self._gateway.max_connections:
+        if self._refused is not None:
+            self._discarding = True
+        elif self._server.serving < self._gateway.max_connections:
             self._server.serving += 1
         else:
             self._refused = client_error(503, "too many client connections", retry_after=1.0)
@@ -217,6 +219,10 @@ class ClientConnection(RequestLoop):
             if self.transport is not None:
                 cut_off(self.transport)
             raise ConnectionAbortedError("the client took nothing in") from error
+
+    def refuse_with(self, error: HopError, asked: bytes) -> None:
+        """Answer `error` as soon as the connection is made; `asked` is how the request began."""
+        self._refused, self._head_start = error, asked[:_HEAD_START]
 
     @property
     def asked(self) -> tuple[str, str]:

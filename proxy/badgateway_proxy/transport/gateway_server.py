@@ -6,7 +6,7 @@ from typing import Any, NoReturn, Protocol
 from aiohttp import StreamReader, web
 from aiohttp.helpers import DEFAULT_CHUNK_SIZE
 from aiohttp.http import HttpRequestParser
-from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE, RequestHandler
+from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE
 
 from badgateway_proxy.errors import HopError
 from badgateway_proxy.transport.client_connection import ClientConnection
@@ -40,10 +40,16 @@ class GatewayServer(web.Server):
         #: How many connections there are, without those that were refused.
         self.serving = 0
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> ClientConnection:
         return ClientConnection(
             self, self._gateway, loop=self._loop, access_log=None, auto_decompress=False, **self._gateway.client_options
         )
+
+    def refusing(self, error: HopError, asked: bytes) -> ClientConnection:
+        """A connection that answers `error`, whatever comes; `asked` is how the client's request begins."""
+        connection = self()
+        connection.refuse_with(error, asked)
+        return connection
 
     def new_parser(self, connection: ClientConnection) -> HttpRequestParser:
         """A parser as aiohttp makes one for a connection."""

@@ -10,6 +10,7 @@ import errno
 import ipaddress
 import os
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from badgateway_proxy.policies.balancer import Endpoint
 from badgateway_proxy.transport.driving import in_task
 from badgateway_proxy.transport.repeated import Repeated
 from badgateway_proxy.transport.response_reader import ResponseHead, ResponseLimits
+from badgateway_proxy.transport.tls_diagnosis import diagnose_tls
+from badgateway_proxy.transport.tls_stream import HandshakeCutOffError, TlsStream
 from badgateway_proxy.transport.upstream_connection import UpstreamConnection
 
 
@@ -32,6 +35,14 @@ class PoolLimits:
     allow_public: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TlsClient:
+    """How TLS is spoken to endpoints. ``server_name``: asked for, and expected, instead of their hosts."""
+
+    context: ssl.SSLContext
+    server_name: str | None
+
+
 class Pool:
     """Keep-alive connections by endpoint."""
 
@@ -39,7 +50,8 @@ class Pool:
         self._loop = loop
         self._limits = limits
         self._response = response
-        self._idle: dict[str, deque[UpstreamConnection]] = {}  # by the endpoint's address
+        self._tls: TlsClient | None = None
+        self._idle: dict[str, deque[UpstreamConnection]] = {}  # by the endpoint's address: see `_key`
         self._all: set[UpstreamConnection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._repeated: Repeated[ResponseHead] = Repeated()
@@ -51,9 +63,14 @@ class Pool:
             self._limits, self._response = limits, response
             self._repeated = Repeated()
 
+    def speak_tls(self, tls: TlsClient | None) -> None:
+        """Speak TLS like this from now on, to the endpoints that it is spoken to; what nobody uses is closed."""
+        self.close_idle()
+        self._tls = tls
+
     def idle_connection(self, endpoint: Endpoint, now: float) -> UpstreamConnection | None:
         """The idle connection used last (the likeliest to be alive), or None. `now` is the loop's time in seconds."""
-        idle = self._idle.get(endpoint.text)
+        idle = self._idle.get(_key(endpoint) if endpoint.tls else endpoint.text)
         while idle:
             connection = idle.pop()
             if connection.closed:
@@ -73,41 +90,74 @@ class Pool:
 
         Raises:
             HopError: dns_error, dns_timeout, destination_ip_prohibited, destination_ip_unroutable,
-                connection_refused, connection_timeout, proxy_internal_error (out of descriptors).
+                connection_refused, connection_timeout, proxy_internal_error (out of descriptors); and where TLS is
+                spoken, tls_protocol_error, tls_certificate_error, tls_alert_received.
         """
-        looked_up = False
+        late = _Late(ErrorType.DNS_TIMEOUT, f"no answer from DNS to {endpoint.text} in time")
         await in_task()
         try:
             async with asyncio.timeout_at(deadline):
                 addresses = await self._addresses(endpoint)
-                looked_up = True
-                return await self._connect(addresses, endpoint.port)
+                late.means(ErrorType.CONNECTION_TIMEOUT, f"no connection to {endpoint.text} in time")
+                return await self._connect(addresses, endpoint, late)
         except TimeoutError as error:
-            kind = ErrorType.CONNECTION_TIMEOUT if looked_up else ErrorType.DNS_TIMEOUT
-            what = "no connection" if looked_up else "no answer from DNS"
-            raise HopError(kind, f"{what} to {endpoint.text} in time", phase=Phase.CONNECT) from error
+            raise HopError(late.kind, late.details, phase=Phase.CONNECT) from error
         except OSError as error:
             raise _connect_error(endpoint, error) from error
 
-    async def _connect(self, addresses: Sequence[tuple[str, int]], port: int) -> UpstreamConnection:
-        """Try the addresses one after the other. Raises the last one's OSError."""
+    async def _connect(
+        self, addresses: Sequence[tuple[str, int]], endpoint: Endpoint, late: "_Late"
+    ) -> UpstreamConnection:
+        """Try the addresses one after the other. Raises the last one's OSError, or why TLS with it failed."""
         *first, last = addresses
         for address, family in first:
-            with contextlib.suppress(OSError):
-                return await self._open(address, family, port)
-        return await self._open(*last, port)
+            with contextlib.suppress(OSError, HopError):
+                return await self._open(address, family, endpoint, late)
+        return await self._open(*last, endpoint, late)
 
-    async def _open(self, address: str, family: int, port: int) -> UpstreamConnection:
+    async def _open(self, address: str, family: int, endpoint: Endpoint, late: "_Late") -> UpstreamConnection:
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            await self._reach(sock, (address, port))
+            await self._reach(sock, (address, endpoint.port))
         except BaseException:
             sock.close()
             raise
-        _, connection = await self._loop.create_connection(self._make, sock=sock)
+        if endpoint.tls:
+            late.means(ErrorType.CONNECTION_TIMEOUT, f"the TLS handshake with {endpoint.text} was not over in time")
+            connection = await self._shake_hands(sock, endpoint)
+        else:
+            _, connection = await self._loop.create_connection(self._make, sock=sock)
         if not connection.closed:  # it may have been reset at once
             self._all.add(connection)
+        return connection
+
+    async def _shake_hands(self, sock: socket.socket, endpoint: Endpoint) -> UpstreamConnection:
+        """Speak TLS over a connected socket.
+
+        Raises:
+            HopError: tls_protocol_error, tls_certificate_error, tls_alert_received.
+            OSError: the connection ended.
+        """
+        assert self._tls is not None
+        name = self._tls.server_name or endpoint.host
+        connection = self._make()
+        stream = TlsStream(self._loop, self._tls.context, connection, server_hostname=name)
+        await self._loop.create_connection(lambda: stream, sock=sock)
+        try:
+            await stream.handshake
+        except ssl.SSLError as error:
+            failure = diagnose_tls(error, stream.first_bytes, name)
+            raise HopError(
+                failure.error,
+                failure.details,
+                phase=Phase.CONNECT,
+                first_bytes=stream.first_bytes[: self._response.first_bytes],
+                parameters=failure.parameters,
+            ) from error
+        except BaseException:
+            stream.abort()
+            raise
         return connection
 
     async def _reach(self, sock: socket.socket, address: tuple[str, int]) -> None:
@@ -143,9 +193,10 @@ class Pool:
         """Keep a connection for the next request if it may serve one, else close it. `now`: the loop's time."""
         reusable = connection.reusable
         connection.release()
-        idle = self._idle.get(endpoint.text)
+        key = _key(endpoint) if endpoint.tls else endpoint.text
+        idle = self._idle.get(key)
         if idle is None:
-            idle = self._idle[endpoint.text] = deque()
+            idle = self._idle[key] = deque()
         if not reusable or len(idle) >= self._limits.idle or connection.limits is not self._response:
             connection.close()
             return
@@ -187,12 +238,28 @@ class Pool:
 
     def counts(self, endpoint: Endpoint) -> int:
         """How many idle, living connections there are to an endpoint."""
-        return sum(not connection.closed for connection in self._idle.get(endpoint.text, ()))
+        return sum(not connection.closed for connection in self._idle.get(_key(endpoint), ()))
 
     @property
     def open(self) -> int:
         """How many connections there are, in use and idle."""
         return len(self._all)
+
+
+class _Late:
+    """What it means if the deadline passes now; told anew as connecting gets on."""
+
+    __slots__ = ("details", "kind")
+
+    def __init__(self, kind: ErrorType, details: str) -> None:
+        self.kind, self.details = kind, details
+
+    means = __init__
+
+
+def _key(endpoint: Endpoint) -> str:
+    """An endpoint's connections in the pool: one port may be spoken to with TLS and without."""
+    return f"https://{endpoint.text}" if endpoint.tls else endpoint.text
 
 
 _UNDER_WAY = frozenset((errno.EINPROGRESS, errno.EALREADY))
@@ -218,6 +285,8 @@ def _connect_error(endpoint: Endpoint, error: OSError) -> HopError:
         kind, details = ErrorType.DESTINATION_IP_UNROUTABLE, f"{endpoint.text}: {error.strerror}"
     elif error.errno == errno.ETIMEDOUT:
         kind, details = ErrorType.CONNECTION_TIMEOUT, f"{endpoint.text}: {error.strerror}"
+    elif isinstance(error, HandshakeCutOffError):
+        kind, details = ErrorType.CONNECTION_TERMINATED, f"{endpoint.text} closed the connection in the TLS handshake"
     elif error.errno in (errno.ECONNRESET, errno.EPIPE):
         kind, details = ErrorType.CONNECTION_TERMINATED, f"{endpoint.text} reset the connection as it opened"
     else:

@@ -67,13 +67,23 @@ class Request:
             self.upgrade = headers.upgrade_of(message.raw_headers)
         self.admissible = True
 
-    def head(self, client: bytes, via: bytes, next_hop: str, *, chunked: bool, length: int | None) -> headers.Around:
+    def head(
+        self,
+        client: bytes,
+        via: bytes,
+        next_hop: str,
+        *,
+        scheme: bytes = b"http",
+        chunked: bool,
+        length: int | None,
+    ) -> headers.Around:
         """Its head as it goes on to an endpoint: what stands before and behind the value of X-Request-ID.
 
         Args:
             client: the client's IP address.
             via: this hop's Via member.
             next_hop: the endpoint's address.
+            scheme: what clients speak to this hop: `http` or `https`.
             chunked: the body follows as chunked.
             length: the body's length in bytes where the client sent it chunked and it is known by now.
         """
@@ -89,6 +99,7 @@ class Request:
             via=via,
             client=client,
             next_hop=next_hop,
+            scheme=scheme,
             host=self.message.url.raw_authority if absolute else None,
             chunked=chunked,
             add_length=length,

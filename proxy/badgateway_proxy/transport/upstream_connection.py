@@ -6,6 +6,7 @@ Transport only: it decides nothing about retries, statuses or pooling. Every fai
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -15,6 +16,7 @@ from badgateway_proxy.transport.diagnosis import closed_early
 from badgateway_proxy.transport.driving import Change
 from badgateway_proxy.transport.repeated import Repeated
 from badgateway_proxy.transport.response_reader import ResponseHead, ResponseLimits, ResponseReader
+from badgateway_proxy.transport.tls_diagnosis import diagnose_tls
 
 #: Bytes of body held for a slow reader before reading from the peer pauses.
 HIGH_WATER = 64 * 1024
@@ -267,6 +269,8 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
     def _read_last_words(self) -> None:
         # A peer that answers early and closes while it is still being sent to resets the connection. asyncio stops
         # reading when a write fails, but what came before the reset, such as a 413, still lies in the socket.
+        if self.get_extra_info("ssl_object") is not None:
+            return  # what lies there is encrypted
         sock = self.get_extra_info("socket")
         try:
             while sock is not None and self._buffered <= HIGH_WATER and (data := os.read(sock.fileno(), HIGH_WATER)):
@@ -278,6 +282,9 @@ class UpstreamConnection(ResponseReader, asyncio.Protocol):
             return
 
     def _lost(self, exc: Exception | None) -> HopError:
+        if isinstance(exc, ssl.SSLError) and not isinstance(exc, ssl.SSLEOFError):
+            failure = diagnose_tls(exc)
+            return HopError(failure.error, failure.details, phase=self.phase, parameters=failure.parameters)
         kind, details = closed_early(
             received=self.received,
             head_done=self._head_done,

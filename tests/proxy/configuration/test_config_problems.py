@@ -32,7 +32,7 @@ def problems(settings: dict[str, Any]) -> list[str]:
         ({"profile": "apache"}, "profile: there is no profile 'apache'; there is rfc9209"),
         ({"upstreams": []}, "upstreams: must not be empty"),
         ({"upstreams": "127.0.0.1:1"}, "upstreams: must be a list"),
-        ({"upstreams": ["a:1", "https://b"]}, "upstreams[1]: an upstream is plain http"),
+        ({"upstreams": ["a:1", "ftp://b"]}, "upstreams[1]: an upstream is http or https"),
         ({"listen": {"port": "80"}}, "listen.port: must be a whole number"),
         ({"listen": {"port": 65536}}, "listen.port: input should be less than or equal to 65535"),
         ({"listen": None}, "listen: must be a mapping of settings"),

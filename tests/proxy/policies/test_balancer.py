@@ -17,6 +17,8 @@ def endpoints(count: int) -> list[Endpoint]:
         ("localhost", Endpoint("localhost", 80, "localhost:80")),
         ("[::1]:9001", Endpoint("::1", 9001, "[::1]:9001")),
         ("http://[::1]", Endpoint("::1", 80, "[::1]:80")),
+        ("https://app-1:9001", Endpoint("app-1", 9001, "app-1:9001", tls=True)),
+        ("HTTPS://[::1]/", Endpoint("::1", 443, "[::1]:443", tls=True)),
     ],
 )
 def test_reads_an_address(text: str, endpoint: Endpoint) -> None:
@@ -26,7 +28,7 @@ def test_reads_an_address(text: str, endpoint: Endpoint) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("https://a:1", "plain http"),
+        ("ftp://a:1", "http or https"),
         ("http://a:1/path", "no path"),
         ("http://a:1?x", "no path"),
         ("http://user@a:1", "no path"),
