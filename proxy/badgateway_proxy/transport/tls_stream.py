@@ -7,6 +7,7 @@ speak TLS are gone; a connection cut off without close_notify looks as if it had
 
 import asyncio
 import contextlib
+import os
 import ssl
 from enum import Enum, auto
 from typing import Any, cast
@@ -24,6 +25,9 @@ class _State(Enum):
     ENDING = auto()
     """Our close_notify is out: nothing is written any more, and what comes is dropped."""
     LOST = auto()
+
+
+_LIVING = (_State.HANDSHAKE, _State.OPEN)
 
 
 class HandshakeCutOffError(ConnectionAbortedError):
@@ -165,11 +169,22 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
         self._read()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, ConnectionError):
+            self._read_last_words()
         state, self._state = self._state, _State.LOST
         if state is _State.HANDSHAKE:
             self._over(exc or HandshakeCutOffError())
         elif state is not _State.LOST:
             self._protocol.connection_lost(self._error or exc)
+
+    def _read_last_words(self) -> None:
+        # asyncio stops reading when a write fails; what came before the reset, such as the alert that says why, or an
+        # answer that came early, still lies in the socket.
+        sock = self._raw.get_extra_info("socket")
+        self._reading = True
+        with contextlib.suppress(OSError):
+            while self._state in _LIVING and (data := os.read(sock.fileno(), _PIECE)):
+                self.data_received(data)
 
     def pause_writing(self) -> None:
         if self._state is not _State.HANDSHAKE:
