@@ -25,7 +25,8 @@ from badgateway_proxy.transport.request_body import NO_BODY, RequestBody
 
 if TYPE_CHECKING:
     from badgateway_proxy.hop import Hop
-    from badgateway_proxy.policies.balancer import Endpoint
+    from badgateway_proxy.policies.affinity import Affinity
+    from badgateway_proxy.policies.balancer import EndpointState
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Exchange:
         self._request = request
         self._content = content
         self._body: RequestBody = NO_BODY
-        self._tried: list[Endpoint] = []
+        self._tried: list[EndpointState] = []
         self._permit: Permit | None = None
         self._backoff = 0.0
         self._keep_alive = request.keep_alive and not hop.draining
@@ -134,15 +135,24 @@ class Exchange:
                 retry = outcome
             finally:
                 attempt.finish()
+                self._tried[-1].active -= 1
             self._backoff = retry.delay
             await in_task()
             await asyncio.sleep(retry.delay)
 
     def _begin_attempt(self) -> Attempt:
         hop, record = self._hop, self._record
-        endpoint = hop.balancer.pick(self._tried)
         begun = time.monotonic() if self._tried else self._started
         now = begun + hop.clock.offset
+        affinity = hop.affinity
+        member = hop.endpoints.pick(self._tried, now) if affinity is None else self._affine(affinity, now)
+        if member is None:
+            raise HopError(
+                ErrorType.DESTINATION_UNAVAILABLE,
+                hop.endpoints.why_none(),
+                phase=Phase.CONNECT,
+                retry_after=hop.endpoints.retry_after(now),
+            )
         permit = hop.breaker.try_acquire(now)
         record.breaker = hop.breaker.current
         if permit is None:
@@ -150,12 +160,25 @@ class Exchange:
             kind = ErrorType.DESTINATION_UNAVAILABLE
             raise HopError(kind, "circuit open", phase=Phase.CONNECT, retry_after=retry_after)
         self._permit = permit
-        self._tried.append(endpoint)
+        self._tried.append(member)
+        member.active += 1
+        endpoint = member.endpoint
         attempt = AttemptRecord(endpoint.text, begun - self._started)
         if self._backoff:
             attempt.backoff = self._backoff
         record.attempts.append(attempt)
         return Attempt(hop.loop, hop.pool, endpoint, hop.deadlines, self._deadline, attempt, begun)
+
+    def _affine(self, affinity: "Affinity", now: float) -> "EndpointState | None":
+        """The endpoint of those that this request belongs to; a client's, if its cookie names one."""
+        hop, request = self._hop, self._request
+        hop.endpoints.look(now)
+        if not self._tried:
+            home = affinity.home_of(request.raw_headers, hop.endpoints.available)
+            if home is not None:
+                return home
+        key = affinity.key_of(self._client.host, request.target, request.raw_headers)
+        return hop.endpoints.pick(self._tried, now, key)
 
     async def _try(self, attempt: Attempt, number: int) -> bool | Retry:
         """Make the attempt and relay its response, unless the retry policy would rather try again."""
@@ -170,6 +193,8 @@ class Exchange:
             return False
         if head.status >= 500 and (retry := self._retry(number, attempt, None)) is not None:
             return retry
+        if self._hop.affinity is not None:
+            reply.added += self._hop.affinity.cookie_for(self._tried[-1], request.raw_headers)
         keep_alive = reply.relay(attempt, head, keep_alive=self._keep_alive and (body is NO_BODY or not body.unread))
         if not attempt.connection.complete:
             await reply.relay_rest(attempt)
@@ -220,6 +245,8 @@ class Exchange:
             outcome = outcome_of(hop.breaker_settings, error.error, None)
         now = attempt.mark + hop.clock.offset
         hop.breaker.report(permit, outcome, record.connect + record.send + record.wait, now)
+        if hop.outlier is not None and outcome is not Outcome.IGNORED:
+            hop.endpoints.report(self._tried[-1], None if error is None else error.error, record.status, now)
 
     def _abandon(self, attempt: Attempt) -> None:
         attempt.cancel()
@@ -236,7 +263,7 @@ class Exchange:
         if reply.head_sent:
             reply.truncate()
             return False
-        endpoint = self._tried[-1].text if self._tried else None
+        endpoint = self._tried[-1].endpoint.text if self._tried else None
         keep_alive = self._keep_alive and error.phase is not Phase.CLIENT and self._content.at_eof()
         try:
             reply.generate(error, endpoint=endpoint, keep_alive=keep_alive)

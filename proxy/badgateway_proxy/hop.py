@@ -4,7 +4,6 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from aiohttp import StreamReader
@@ -19,8 +18,10 @@ from badgateway_proxy.configuration.config import HopConfig
 from badgateway_proxy.configuration.tls_settings import UpstreamTlsSettings
 from badgateway_proxy.errors import HopError
 from badgateway_proxy.exchange import Exchange
-from badgateway_proxy.policies.balancer import Endpoint, RoundRobin, parse_endpoint
+from badgateway_proxy.policies.affinity import Affinity
+from badgateway_proxy.policies.balancer import EndpointState
 from badgateway_proxy.policies.breaker import Breaker, Event, State
+from badgateway_proxy.policies.endpoint_set import EndpointSet
 from badgateway_proxy.policies.profiles import PROFILES
 from badgateway_proxy.policies.retry import RetryPolicy
 from badgateway_proxy.records import ExchangeRecord, Recorder
@@ -28,6 +29,7 @@ from badgateway_proxy.reply import Reply
 from badgateway_proxy.transport.attempt import Deadlines
 from badgateway_proxy.transport.client_connection import ClientConnection
 from badgateway_proxy.transport.driving import Exchanging
+from badgateway_proxy.transport.health_prober import HealthProber
 from badgateway_proxy.transport.pool import Pool, PoolLimits, TlsClient
 from badgateway_proxy.transport.proxy_status import member
 from badgateway_proxy.transport.repeated import Repeated
@@ -64,6 +66,8 @@ class Hop:
         self.admission: Admission | None = None
         self._tls_settings: UpstreamTlsSettings | None = None
         self.pool = Pool(self.loop, _pool_limits(config), _response_limits(config))
+        self.endpoints = EndpointSet(config, self.random, self._endpoint_changed, self.clock.now())
+        self._prober = HealthProber(self.loop, self.pool, self._checked)
         self._adopt(config)
 
     def _adopt(self, config: HopConfig) -> None:
@@ -73,8 +77,12 @@ class Hop:
         #: Requests that came before under this configuration.
         self.repeated: Repeated[Request] = Repeated()
         self.deadlines = Deadlines(config.timeouts)
-        self.balancer = RoundRobin(_endpoints(config))
         self._speak_tls(config)
+        #: Tells which requests belong together; None where that does not matter.
+        self.affinity = affinity if (affinity := Affinity(config.balancing)).on else None
+        #: What watches how attempts end; None where nothing does.
+        self.outlier = self.endpoints.outlier
+        self._prober.configure(config.health, self.deadlines, [*self.endpoints.members])
         self.retry = RetryPolicy(config.retry)
         self.breaker_settings = config.breaker
         self.profile = PROFILES[config.profile]
@@ -95,7 +103,7 @@ class Hop:
 
     def _speak_tls(self, config: HopConfig) -> None:
         """Be ready for TLS with the upstreams, if it is spoken to any; the context is made anew only if it changes."""
-        settings = config.upstream_tls if any(endpoint.tls for endpoint in self.balancer.endpoints) else None
+        settings = config.upstream_tls if any(each.endpoint.tls for each in self.endpoints.members) else None
         if settings == self._tls_settings:
             return
         self._tls_settings = settings
@@ -162,20 +170,34 @@ class Hop:
         change = {"hop": self.config.name, "from": old.value, "to": new.value, "why": why.value}
         self.recorder.publish(records.Event("breaker", change))
 
+    def _endpoint_changed(self, endpoint: EndpointState, state: str, why: str) -> None:
+        change = {"hop": self._initial.name, "endpoint": endpoint.endpoint.text, "to": state, "why": why}
+        self.recorder.publish(records.Event("endpoint", change))
+
+    def _checked(self, endpoint: EndpointState, passed: bool, words: str) -> None:
+        self.endpoints.checked(endpoint, passed, words, self.clock.now())
+
+    def close(self) -> None:
+        """Check nothing any more, and close every connection to endpoints, also those in use."""
+        self._prober.close()
+        self.pool.close()
+
     # -- for the admin API -----------------------------------------------------------------------------
 
     def apply_config(self, config: HopConfig) -> None:
         """Use another configuration from the next request on."""
         if config.breaker != self.config.breaker:
             self.breaker.reconfigure(config.breaker, self.clock.now())
+        self.endpoints.configure(config, self.clock.now())
         self._adopt(config)
         self.recorder.resize(config.records)
         self.pool.configure(_pool_limits(config), _response_limits(config))
 
     def reset(self) -> None:
-        """Back to how it started: configuration, clock, breaker, records, idle connections."""
+        """Back to how it started: configuration, clock, breaker, endpoints, records, idle connections."""
         self.clock.reset()
         self.admission = None
+        self.endpoints.clear(self.clock.now())
         self.apply_config(self._initial)
         self.breaker.reset(self.clock.now())
         self.recorder.clear()
@@ -183,25 +205,21 @@ class Hop:
 
     def state(self) -> dict[str, Any]:
         """What `GET /state` answers."""
-        endpoints = [
-            {"address": endpoint.text, "idle": self.pool.counts(endpoint)} for endpoint in self.balancer.endpoints
-        ]
+        now = self.clock.now()
+        endpoints = self.endpoints.snapshot(now)
+        for described, known in zip(endpoints, self.endpoints.members, strict=True):
+            described["idle"] = self.pool.counts(known.endpoint)
         return {
             "name": self.config.name,
             "tier": self.config.tier,
-            "breaker": self.breaker.snapshot(self.clock.now()),
+            "breaker": self.breaker.snapshot(now),
             "endpoints": endpoints,
+            "panic": self.endpoints.panic,
             "connections": self.pool.open,
             "in_flight": self.in_flight,
             "clock_offset": self.clock.offset,
             "totals": self.recorder.totals(),
         }
-
-
-def _endpoints(config: HopConfig) -> list[Endpoint]:
-    endpoints = [parse_endpoint(upstream) for upstream in config.upstreams]
-    tls = config.upstream_tls.enabled
-    return endpoints if tls is None else [replace(endpoint, tls=tls) for endpoint in endpoints]
 
 
 def _pool_limits(config: HopConfig) -> PoolLimits:

@@ -136,9 +136,9 @@ def escape_bytes(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something to tell: an exchange ended (a record), or the breaker changed its state (a dict)."""
+    """Something to tell: an exchange ended (a record); the breaker or an endpoint changed its state (a dict)."""
 
-    kind: Literal["exchange", "breaker"]
+    kind: Literal["exchange", "breaker", "endpoint"]
     data: ExchangeRecord | dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:

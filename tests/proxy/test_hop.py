@@ -10,7 +10,6 @@ import pytest
 
 from badgateway_proxy.configuration.config import HopConfig, merge_patch
 from badgateway_proxy.hop import Hop
-from badgateway_proxy.policies.balancer import RoundRobin
 from badgateway_proxy.transport.attempt import Attempt
 from tests.support.answers import read_answer
 from tests.support.peers import OK, healthy, says
@@ -27,17 +26,26 @@ async def test_its_state_tells_what_is_going_on() -> None:
     async with raw_upstream(says(go, OK, then="again")) as upstream, running_hop(upstream.address) as hop:
         before = hop.hop.state()
         assert (before["name"], before["tier"], before["in_flight"], before["connections"]) == ("lb", "lb", 0, 0)
-        assert before["endpoints"] == [{"address": upstream.address, "idle": 0}]
+        fresh = {
+            "address": upstream.address,
+            "state": "healthy",
+            "active": 0,
+            "idle": 0,
+            "weight": 1,
+            "last_check": None,
+        }
+        assert (before["endpoints"], before["panic"]) == ([fresh], False)
         async with hop.client() as client:
             await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             await until(lambda: upstream.heads)
             assert hop.hop.state()["in_flight"] == 1
             assert hop.hop.state()["connections"] == 1
+            assert hop.hop.state()["endpoints"] == [fresh | {"active": 1}]
             go.set()
             assert await client.answer() == b"ok"
             after = hop.hop.state()
             assert (after["in_flight"], after["connections"]) == (0, 1)
-            assert after["endpoints"] == [{"address": upstream.address, "idle": 1}]
+            assert after["endpoints"] == [fresh | {"idle": 1}]
             assert after["totals"]["exchanges"] == 1
             assert after["breaker"]["calls"] == 1
         json.dumps(after)
@@ -128,10 +136,10 @@ async def test_a_bug_of_the_hop_keeps_no_permit(monkeypatch: pytest.MonkeyPatch)
 async def test_a_bug_of_the_hop_is_an_answer_and_a_log_line(monkeypatch: pytest.MonkeyPatch) -> None:
     async with raw_upstream(healthy) as upstream, running_hop(upstream.address) as hop:
 
-        def broken(_: RoundRobin, __: object) -> None:
+        def broken(*_: object) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(RoundRobin, "pick", broken)
+        monkeypatch.setattr(hop.hop.endpoints, "pick", broken)
         answer = read_answer(await hop.get())
         assert (answer.status, answer.error) == (500, "proxy_internal_error")
         assert "ZeroDivisionError" not in answer.body.decode()

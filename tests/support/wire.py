@@ -124,7 +124,7 @@ async def running_hop(*upstreams: str, **settings: Any) -> AsyncIterator[Running
     finally:
         listener.close()
         await server.shutdown(0.1)
-        hop.pool.close()
+        hop.close()
         logging.getLogger().removeHandler(complaints)
     await until(lambda: not hop.pool.open, what="no connection to an endpoint left")
     await until(lambda: not _tasks_of_hops(), what="no task of the hop left")

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from badgateway.chain.errors import EnvironmentProblem
-from badgateway.chain.events import EventBus
+from badgateway.chain.events import EventBus, EventKind
 from badgateway.chain.faultboard import FaultBoard
 from badgateway.chain.nodes import Node, Unreachable
 from badgateway.chain.traces import Trace, join
@@ -23,6 +23,9 @@ SETTLE_PAUSE = 0.01
 POLL = 1.0
 """Seconds between looks at an attached lab, whose processes tell us nothing by themselves."""
 RECONNECT = 0.2
+
+_KINDS: Mapping[str, EventKind] = {"breaker": "breaker", "endpoint": "endpoint"}
+"""The lab's names of what hops tell; all else is about an exchange."""
 
 
 class Collector:
@@ -164,7 +167,7 @@ class Collector:
                 await node.process.until(State.RUNNING, deadline=None)
             try:
                 async for kind, data in node.hop.events():
-                    self.bus.publish("breaker" if kind == "breaker" else "exchange", node.name, data)
+                    self.bus.publish(_KINDS.get(kind, "exchange"), node.name, data)
             except EnvironmentProblem:
                 pass  # it died; its state tells why, and the next life has a stream again
             await asyncio.sleep(RECONNECT)

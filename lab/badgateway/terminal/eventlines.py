@@ -58,6 +58,13 @@ def _breaker(data: Mapping[str, Any]) -> tuple[str, str]:
     return f"breaker {data.get('from')} → {data.get('to')} ({why})".replace("half_open", "half-open"), "magenta"
 
 
+def _endpoint(data: Mapping[str, Any]) -> tuple[str, str]:
+    return (
+        f"endpoint {data.get('endpoint')} is {data.get('to')} ({str(data.get('why', '')).replace('_', ' ')})",
+        "magenta",
+    )
+
+
 def _firing(data: Mapping[str, Any]) -> tuple[str, str]:
     return f"fault {data.get('fault')} ({data.get('kind')}) fires, number {data.get('n')}", "yellow"
 
@@ -78,6 +85,7 @@ def _fault(data: Mapping[str, Any]) -> tuple[str, str]:
 _SAY: Mapping[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {
     "exchange": _exchange,
     "breaker": _breaker,
+    "endpoint": _endpoint,
     "firing": _firing,
     "process": _process,
     "fault": _fault,

@@ -10,8 +10,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from badgateway_proxy.configuration.admission import MaintenanceSettings, RateLimitSettings
+from badgateway_proxy.configuration.balancing_settings import BalancingSettings
 from badgateway_proxy.configuration.config_problems import ConfigError, ConfigProblem, ImmutableFieldError, problems_of
 from badgateway_proxy.configuration.durations import Duration
+from badgateway_proxy.configuration.health_settings import HealthSettings, OutlierSettings
 from badgateway_proxy.configuration.settings import (
     AdminSettings,
     BreakerSettings,
@@ -82,6 +84,12 @@ class HopConfig(Section):
     """TLS towards the upstreams."""
     allow_public_upstreams: bool = False
     """Send to public addresses too, not only to loopback, private and link-local ones."""
+    balancing: BalancingSettings = BalancingSettings()
+    """Which endpoint gets the next request."""
+    health: HealthSettings = HealthSettings()
+    """Active health checks."""
+    outlier: OutlierSettings = OutlierSettings()
+    """Passive health checks: ejecting endpoints whose requests fail."""
     timeouts: TimeoutSettings = TimeoutSettings()
     """How long it waits, for each thing that it waits for."""
     retry: RetrySettings = RetrySettings()

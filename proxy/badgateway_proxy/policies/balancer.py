@@ -1,11 +1,11 @@
-"""Which endpoint gets the next attempt. Pure: no sockets, no clock."""
+"""What an endpoint is, and what chooses among endpoints. Pure: no sockets, no clock."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 _PORTS: Final = {"http": "80", "https": "443"}
 _NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
@@ -56,27 +56,50 @@ def _split_port(authority: str, default: str) -> tuple[str, str]:
     return host, port if colon else default
 
 
-class RoundRobin:
-    """Endpoints in turn. Raises ``ValueError`` when there is none."""
+class EndpointState:
+    """An endpoint and what a hop knows of it. One for each address, for as long as the address is configured.
 
-    __slots__ = ("_next", "endpoints")
+    ``weight``: its share of the requests, relative to the others. ``active``: attempts under way. ``since``: when
+    it was added or came back, in seconds of the policies' clock (slow start counts from there). ``draining``: it
+    gets no new requests. ``healthy``: what active health checks say; ``ejected``: what outlier ejection says.
+    """
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
-        if not endpoints:
-            raise ValueError("a balancer needs at least one endpoint")
-        self.endpoints = tuple(endpoints)
-        self._next = 0
+    __slots__ = ("active", "draining", "ejected", "endpoint", "healthy", "since", "weight")
 
-    def pick(self, exclude: Collection[Endpoint] = ()) -> Endpoint:
-        """The next endpoint in turn; one of ``exclude`` (those tried already) only when there is no other."""
-        endpoints = self.endpoints
-        count = len(endpoints)
-        start = self._next
-        if exclude:
-            for offset in range(count):
-                candidate = (start + offset) % count
-                if endpoints[candidate] not in exclude:
-                    start = candidate
-                    break
-        self._next = (start + 1) % count
-        return endpoints[start]
+    def __init__(self, endpoint: Endpoint, now: float = 0.0, weight: int = 1) -> None:
+        self.endpoint = endpoint
+        self.weight = weight
+        self.active = 0
+        self.since = now
+        self.draining = False
+        self.healthy = True
+        self.ejected = False
+
+    def __repr__(self) -> str:
+        return f"<EndpointState {self.endpoint.text}>"
+
+
+Rand = Callable[[], float]
+"""Uniform in [0, 1)."""
+
+Weigh = Callable[[EndpointState, float], float]
+"""What an endpoint's weight is worth at a time, in seconds of the policies' clock; more than 0."""
+
+
+class Balancer(Protocol):
+    """Chooses one of the endpoints that are available."""
+
+    def update(self, endpoints: Sequence[EndpointState]) -> None:
+        """Choose among these from now on; at least one. What goes on from before (whose turn it is) does."""
+
+    def pick(self, tried: Collection[EndpointState] = (), now: float = 0.0, key: bytes | None = None) -> EndpointState:
+        """The endpoint for an attempt.
+
+        One of ``tried``, those that this exchange has tried already, only when there is no other. ``now``: seconds
+        of the policies' clock. ``key``: what requests that belong together have in common, for those that hash.
+        """
+
+
+def untried(endpoints: Sequence[EndpointState], tried: Collection[EndpointState]) -> Sequence[EndpointState]:
+    """Those of the endpoints that were not tried, or all of them if all were."""
+    return [each for each in endpoints if each not in tried] or endpoints

@@ -108,7 +108,7 @@ async def _serve(config: HopConfig) -> None:
     finally:
         listener.close()
         await server.shutdown(0.1)
-        hop.pool.close()
+        hop.close()
         await admin.cleanup()
 
 

@@ -28,6 +28,11 @@ def test_an_exchange_says_what_was_answered_how_fast_and_who_decided() -> None:
             {"from": "open", "to": "half_open", "why": "wait_over"},
             "breaker open → half-open (wait over)",
         ),
+        (
+            "endpoint",
+            {"endpoint": "127.0.0.1:9001", "to": "ejected", "why": "consecutive_5xx"},
+            "endpoint 127.0.0.1:9001 is ejected (consecutive 5xx)",
+        ),
         ("firing", {"fault": "f-1", "kind": "hang", "n": 2}, "fault f-1 (hang) fires, number 2"),
         ("process", {"pid": 7, "state": "frozen", "exit": None}, "process 7 frozen"),
         (

@@ -1,12 +1,6 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from badgateway_proxy.policies.balancer import Endpoint, RoundRobin, parse_endpoint
-
-
-def endpoints(count: int) -> list[Endpoint]:
-    return [parse_endpoint(f"127.0.0.1:{9001 + index}") for index in range(count)]
+from badgateway_proxy.policies.balancer import Endpoint, EndpointState, parse_endpoint, untried
 
 
 @pytest.mark.parametrize(
@@ -51,43 +45,7 @@ def test_refuses_what_is_none(text: str, complaint: str) -> None:
         parse_endpoint(text)
 
 
-def test_takes_turns() -> None:
-    one, two, three = endpoints(3)
-    balancer = RoundRobin([one, two, three])
-    assert [balancer.pick() for _ in range(4)] == [one, two, three, one]
-
-
-def test_tries_elsewhere_and_goes_on_from_there() -> None:
-    one, two, three = endpoints(3)
-    balancer = RoundRobin([one, two, three])
-    assert balancer.pick() == one
-    assert balancer.pick({two}) == three
-    assert balancer.pick() == one
-
-
-def test_tries_the_same_again_when_there_is_no_other() -> None:
-    one, two = endpoints(2)
-    balancer = RoundRobin([one, two])
-    assert balancer.pick([one, two]) == one
-    assert RoundRobin([one]).pick([one]) == one
-
-
-def test_needs_an_endpoint() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        RoundRobin([])
-
-
-@given(st.integers(1, 7), st.lists(st.frozensets(st.integers(0, 6)), max_size=50))
-def test_never_picks_what_was_tried_while_there_is_another(count: int, tried: list[frozenset[int]]) -> None:
-    all_endpoints = endpoints(count)
-    balancer = RoundRobin(all_endpoints)
-    for indices in tried:
-        exclude = {all_endpoints[index] for index in indices if index < count}
-        assert balancer.pick(exclude) not in exclude or len(exclude) == count
-
-
-@given(st.integers(1, 7))
-def test_is_fair(count: int) -> None:
-    balancer = RoundRobin(endpoints(count))
-    picked = [balancer.pick() for _ in range(5 * count)]
-    assert {picked.count(endpoint) for endpoint in balancer.endpoints} == {5}
+def test_untried_are_all_that_were_not_tried_or_all() -> None:
+    one, two, three = (EndpointState(parse_endpoint(f"127.0.0.1:{9001 + index}")) for index in range(3))
+    assert untried((one, two, three), [two]) == [one, three]
+    assert untried((one, two), [two, one]) == (one, two)
