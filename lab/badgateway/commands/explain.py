@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from badgateway.scenario import catalogue
-from badgateway.terminal.codes import CLIENT_CODES, CODES
+from badgateway.terminal.codes import KNOWN_CODES
 from badgateway.terminal.explain import Section, explain, plain
 from badgateway.terminal.screen import console, is_terminal
 from badgateway_proxy import ERROR_TABLE
@@ -19,16 +19,18 @@ Examples:
   badgateway explain 502
   badgateway explain connection_refused
   badgateway explain UC          what Envoy calls UC
+  badgateway explain 522         what Cloudflare calls so
 """
 )
 @click.argument("topic", required=False)
 def command(topic: str | None) -> None:
-    """Explain a status code (500 to 511, or a 4xx), an error type of RFC 9209, or Envoy's or HAProxy's name for one.
+    """Explain a status code (500 to 511, or a 4xx), an error type of RFC 9209, or Envoy's, HAProxy's or Cloudflare's
+    name for one: what it means, who sends it, causes, retry, alert, and the scenarios that show it.
 
     Without TOPIC: list what can be explained.
     """
     if topic is None:
-        for code, info in (CLIENT_CODES | CODES).items():
+        for code, info in KNOWN_CODES.items():
             click.echo(f"{code}  {info.name}")
         for error in ERROR_TABLE.values():
             click.echo(f"{error.status or '   '}  {error.token}")

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from badgateway.scenario import catalogue
 from badgateway.scenario.catalogue import ScenarioEntry
+from badgateway.terminal.codes import by_code, heading
 from badgateway.terminal.screen import console, is_terminal
 
 
@@ -25,7 +26,7 @@ Examples:
 @click.argument("words", metavar="[CODE|ID|PATH]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="As JSON: id, title, code, causes, path.")
 def command(words: tuple[str, ...], as_json: bool) -> None:
-    """List the scenarios: all, or those of a code, a directory, an id."""
+    """List the scenarios by code: all, or those of a code, a directory, an id."""
     chosen = [entry for path in catalogue.select(words) if (entry := catalogue.entry_of(path))] if words else None
     entries = catalogue.entries() if chosen is None else chosen
     if as_json:
@@ -34,8 +35,10 @@ def command(words: tuple[str, ...], as_json: bool) -> None:
         _draw(entries)
     else:
         width = max((len(entry.id) for entry in entries), default=0)
-        for entry in entries:
-            click.echo(f"{entry.id:<{width}}  {entry.title}  [{', '.join(entry.causes)}]")
+        for code, members in by_code(entries):
+            click.echo(heading(code))
+            for entry in members:
+                click.echo(f"  {entry.id:<{width}}  {entry.title}  [{', '.join(entry.causes)}]")
 
 
 def _as_json(entry: ScenarioEntry) -> dict[str, object]:
@@ -50,18 +53,13 @@ def _as_json(entry: ScenarioEntry) -> dict[str, object]:
 
 def _draw(entries: list[ScenarioEntry]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("code", "scenario", "title", "what the hop says"):
-        table.add_column(heading, overflow="fold")
-    previous: int | None = None
-    for entry in entries:
-        code = "" if entry.code == previous else str(entry.code or "")
-        previous = entry.code
-        table.add_row(
-            Text(code, style="bold red"),
-            Text(entry.id, style="bold"),
-            entry.title,
-            Text(", ".join(entry.causes), "cyan"),
-        )
+    for column in ("scenario", "title", "causes"):
+        table.add_column(column, overflow="fold")
+    for code, members in by_code(entries):
+        table.add_row(Text(heading(code), style="bold red"))
+        for entry in members:
+            table.add_row(Text(f"  {entry.id}", style="bold"), entry.title, Text(", ".join(entry.causes), "cyan"))
+        table.add_section()
     screen = console()
     screen.print(table)
     screen.print(

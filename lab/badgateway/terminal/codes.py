@@ -1,17 +1,26 @@
-"""What there is to say about status codes: those from 500 to 511, and the client's errors that hops send themselves."""
+"""What there is to say about status codes: those from 500 to 511, and the client's errors that hops know more of.
+
+What error types and scenarios say of a code is not repeated here: `explain` takes it from their own tables.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
+
+from badgateway.scenario.catalogue import ScenarioEntry
 
 
 @dataclass(frozen=True)
 class CodeInfo:
     """What is known about one status code.
 
-    `registered` is what IANA's registry of HTTP status codes says of it.
+    `registered`: what IANA's registry of HTTP status codes says of it
+    (https://www.iana.org/assignments/http-status-codes). `envoy` (response flags), `haproxy` (termination states),
+    `nginx` (words of its error log) and `cloudflare`: what it is called there beside the names of its error types, or
+    what they send instead.
     """
 
     code: int
@@ -22,6 +31,10 @@ class CodeInfo:
     alert: str
     section: str
     registered: str = "yes"
+    envoy: str = ""
+    haproxy: str = ""
+    nginx: str = ""
+    cloudflare: str = ""
 
 
 CODES: Final = {
@@ -81,6 +94,9 @@ CODES: Final = {
             "No: send another version.",
             "No: it is the client's doing.",
             "RFC 9110 section 15.6.6",
+            envoy="sends 426",
+            haproxy="serves it",
+            nginx="sends 505",
         ),
         CodeInfo(
             506,
@@ -90,6 +106,7 @@ CODES: Final = {
             "No: the configuration has to change.",
             "Yes, after a configuration change.",
             "RFC 2295 section 8.1",
+            registered="yes, though seldom seen: RFC 2295 is an experiment that hardly any server took part in",
         ),
         CodeInfo(
             507,
@@ -128,7 +145,7 @@ CODES: Final = {
             "Only with the extension that the response asks for.",
             "No.",
             "RFC 2774 section 7",
-            registered="yes, marked obsoleted",
+            registered="yes, but marked OBSOLETED: RFC 2774 was made historic",
         ),
         CodeInfo(
             511,
@@ -155,6 +172,9 @@ CLIENT_CODES: Final = {
             "No: the client has to send a correct request.",
             "No: it is the client's doing. A jump after a release of the client is worth a look.",
             "RFC 9110 section 15.5.1",
+            envoy="DPE",
+            haproxy="PR",
+            nginx="client sent invalid request / invalid header line",
         ),
         CodeInfo(
             405,
@@ -173,6 +193,9 @@ CLIENT_CODES: Final = {
             "Hops do not. The client may, on a new connection: the request never arrived whole.",
             "No: it is the client's doing. Many at once may be an attack with slow requests.",
             "RFC 9110 section 15.5.9",
+            envoy="SI",
+            haproxy="cR",
+            nginx="client timed out (110) while reading client request headers (closes without a response)",
         ),
         CodeInfo(
             413,
@@ -182,6 +205,7 @@ CLIENT_CODES: Final = {
             "No: send less.",
             "No: it is the client's doing, unless a limit was set too low.",
             "RFC 9110 section 15.5.14",
+            nginx="client intended to send too large body",
         ),
         CodeInfo(
             414,
@@ -191,6 +215,22 @@ CLIENT_CODES: Final = {
             "No: put what is long into a body.",
             "No: it is the client's doing. Redirects that grow the URL on each turn are a usual cause.",
             "RFC 9110 section 15.5.15",
+            haproxy="PR (sends 400)",
+            nginx="client sent too long URI",
+        ),
+        CodeInfo(
+            429,
+            "Too Many Requests",
+            "This client has sent more requests than it may in a span of time; others are served.",
+            "The hop or the app that counts each client's requests. A limit of the whole server is a 503.",
+            "Hops do not. The client: when Retry-After says, with jitter; at once only adds to the count.",
+            "No single one: the limit works. A burst of them yes, by a rule of its own: a client runs wild, "
+            "or the limit is too low.",
+            "RFC 6585 section 4",
+            envoy="RL",
+            haproxy="PR (http-request deny deny_status 429)",
+            nginx="limiting requests, excess (sends 503 unless limit_req_status says 429)",
+            cloudflare="429, error 1015",
         ),
         CodeInfo(
             429,
@@ -209,10 +249,31 @@ CLIENT_CODES: Final = {
             "No, not before the headers are smaller; cookies are the usual cause.",
             "No: it is the client's doing, unless your own site sets the cookies.",
             "RFC 6585 section 5",
+            envoy="DPE",
+            haproxy="PR (sends 400)",
+            nginx="client sent too long header line (sends 400)",
+        ),
+        CodeInfo(
+            499,
+            "Client Closed Request",
+            "The client left before its response was there. None was sent, so this status exists in logs only.",
+            "Nobody sends it. A hop's exchange record says client_gone; nginx made the number known.",
+            "No: nobody waits for the answer any more. A client that comes back sends a new request.",
+            "No single one. Many at once say that somebody waited too long: look at the latency, and at the "
+            "deadline of whoever is in front.",
+            "none",
+            registered="no: IANA has it unassigned; nginx made it up for its own log",
+            envoy="DC",
+            haproxy="CD, CH, CC, CQ",
+            nginx="client prematurely closed connection (logs 499)",
+            cloudflare="499",
         ),
     )
 }
 """The client's errors of which a hop knows more than to relay them. Its own come with http_request_error."""
+
+KNOWN_CODES: Final = CLIENT_CODES | CODES
+"""Every code that has an explanation of its own."""
 
 # RFC 9110's phrases: before Python 3.13 the standard library has older ones for these.
 _RENAMED: Final = {416: "Range Not Satisfiable", 422: "Unprocessable Content"}
@@ -224,3 +285,19 @@ def phrase(code: int) -> str:
         return _RENAMED.get(code) or HTTPStatus(code).phrase
     except ValueError:
         return "(no registered status code)"
+
+
+def heading(code: int | None) -> str:
+    """`502 Bad Gateway`: a code and its name."""
+    if code is None:
+        return "no code"
+    info = KNOWN_CODES.get(code)
+    return f"{code} {info.name if info else phrase(code)}"
+
+
+def by_code(entries: Iterable[ScenarioEntry]) -> list[tuple[int | None, list[ScenarioEntry]]]:
+    """Scenarios grouped by the code that they teach, in ascending order; those without a code come first."""
+    groups: dict[int | None, list[ScenarioEntry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.code, []).append(entry)
+    return sorted(groups.items(), key=lambda group: group[0] or 0)

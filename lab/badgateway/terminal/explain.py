@@ -1,9 +1,10 @@
 """What `badgateway explain` says: of a status code from 500 to 511, of an error type of RFC 9209, or of another
-gateway's word for one (Envoy's `UC`, HAProxy's `SH`).
+gateway's word for one (Envoy's `UC`, HAProxy's `SH`, Cloudflare's `522`).
 
-Of the client's errors (4xx), those that hops send themselves are explained; of the others, that hops relay them.
+Of the client's errors (4xx), those that hops know more of are explained; of the others, that hops relay them.
 
-Error types come from badgateway_proxy's one table, the codes' own texts from `codes`.
+Nothing is said twice: error types come from badgateway_proxy's one table, faults from badgateway_upstream's registry,
+causes and scenarios from the scenario files, and the codes' own texts from `codes`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from dataclasses import dataclass
 from badgateway.chain.errors import InvalidRequest
 from badgateway.inputs.problems import did_you_mean
 from badgateway.scenario.catalogue import ScenarioEntry
-from badgateway.terminal.codes import CLIENT_CODES, CODES, CodeInfo, phrase
+from badgateway.scenario.steps import ACTIONS
+from badgateway.terminal.codes import CLIENT_CODES, CODES, KNOWN_CODES, CodeInfo, phrase
 from badgateway_proxy import ERROR_TABLE, ErrorInfo, ErrorType
+from badgateway_upstream import FAULTS
+
+GATEWAYS = ("Envoy", "HAProxy", "nginx", "Cloudflare")
 
 
 @dataclass(frozen=True)
@@ -33,19 +38,24 @@ def explain(topic: str, catalogue: Sequence[ScenarioEntry]) -> list[Section]:
     Raises:
         InvalidRequest: nothing of that name is known; the message says what was perhaps meant.
     """
-    if topic.isdecimal() and int(topic) in CODES:
-        return [_code_section(CODES[int(topic)], catalogue)]
+    if topic.isdecimal() and int(topic) in KNOWN_CODES:
+        return [_code_section(KNOWN_CODES[int(topic)], catalogue)]
     if re.fullmatch("4[0-9][0-9]", topic):
-        return [_code_section(CLIENT_CODES[int(topic)], catalogue) if int(topic) in CLIENT_CODES else _relayed(topic)]
+        return [_relayed(topic)]
     word = topic.lower().replace("-", "_")
     if word in ERROR_TABLE:
         return [_error_section(ERROR_TABLE[ErrorType(word)], catalogue)]
-    aliases = [info for info in ERROR_TABLE.values() if topic.upper() in _flags(info)]
-    if aliases:
-        return [_error_section(info, catalogue) for info in aliases]
-    known = [*map(str, CLIENT_CODES | CODES), *ERROR_TABLE]
+    if aliases := list(_named_elsewhere(topic.upper(), catalogue)):
+        return aliases
+    known = [*map(str, KNOWN_CODES), *ERROR_TABLE]
     hint = did_you_mean(topic, known) or "give a code from 400 to 511, or an error type such as connection_refused"
     raise InvalidRequest(f"nothing is known about {topic!r}; {hint}")
+
+
+def _named_elsewhere(word: str, catalogue: Sequence[ScenarioEntry]) -> Iterator[Section]:
+    """What another gateway calls so, in upper case."""
+    yield from (_code_section(code, catalogue) for code in KNOWN_CODES.values() if word in _flags(code))
+    yield from (_error_section(error, catalogue) for error in ERROR_TABLE.values() if word in _flags(error))
 
 
 def _relayed(code: str) -> Section:
@@ -53,20 +63,22 @@ def _relayed(code: str) -> Section:
     entries = [
         ("what", "The request was understood, and the client has to change something about it."),
         ("who", "The app. Hops send no " + code + " of their own here: they relay it as it came."),
-        ("retry?", "Hops never retry it. The client only with another request, or when Retry-After says (429)."),
+        ("retry?", "Hops never retry it. The client only with another request."),
         ("alert?", "No: the gateway works. Watch its rate in the app's own figures."),
         ("section", "RFC 9110 section 15.5"),
     ]
     return Section(f"{code} {phrase(int(code))}".strip(), entries)
 
 
-def _flags(info: ErrorInfo) -> set[str]:
-    """Envoy's response flags and HAProxy's termination states of one type, upper case, remarks in brackets left out."""
-    words = re.sub(r"\(.*?\)", "", f"{info.envoy},{info.haproxy}")
+def _flags(info: ErrorInfo | CodeInfo) -> set[str]:
+    """Envoy's flags, HAProxy's states and Cloudflare's codes for it, upper case, remarks in brackets left out."""
+    words = re.sub(r"\(.*?\)", "", f"{info.envoy},{info.haproxy},{info.cloudflare}")
     return {word.strip().upper() for word in words.split(",")} - {""}
 
 
 def _code_section(info: CodeInfo, catalogue: Sequence[ScenarioEntry]) -> Section:
+    shown = [entry for entry in catalogue if entry.code == info.code]
+    reported = [row for row in ERROR_TABLE.values() if row.status == info.code]
     entries = [
         ("what", info.sentence),
         ("who", info.sender),
@@ -74,35 +86,82 @@ def _code_section(info: CodeInfo, catalogue: Sequence[ScenarioEntry]) -> Section
         ("alert?", info.alert),
         ("section", info.section),
         ("registered", info.registered),
+        *_called([info, *reported]),
     ]
-    causes = [row for row in ERROR_TABLE.values() if row.status == info.code]
+    causes = list(dict.fromkeys([*(str(row.token) for row in reported), *(c for e in shown for c in e.causes)]))
     if causes:
-        entries.append(("causes", "a hop says in Proxy-Status which of these it was:"))
-        entries.extend(("", f"{row.token}: {row.sentence}") for row in causes)
-    return Section(f"{info.code} {info.name}", [*entries, *_scenarios(info.code, None, catalogue)])
+        entries.append(("causes", "and where to see each"))
+        entries += [("", _cause(cause, shown)) for cause in causes]
+    return Section(f"{info.code} {info.name}", [*entries, *_scenarios(shown)])
+
+
+def _cause(cause: str, shown: Sequence[ScenarioEntry]) -> str:
+    """`connection_refused: what it is. → 502/app-crashed, 502/lb-down`."""
+    seen = ", ".join(entry.id for entry in shown if cause in entry.causes)
+    said = " ".join(part for part in (_meaning(cause), f"→ {seen}" if seen else "") if part)
+    return f"{cause}: {said}" if said else cause
+
+
+def _meaning(cause: str) -> str:
+    """What a cause of a scenario is: an error type, a fault, or a step that does it; empty for words of one's own."""
+    if cause in ERROR_TABLE:
+        return ERROR_TABLE[ErrorType(cause)].sentence
+    if cause in FAULTS:
+        return FAULTS[cause].summary
+    step = ACTIONS.get(cause)
+    return f"{(step.__doc__ or '').partition(': `')[0].partition('.')[0]}." if step else ""
 
 
 def _error_section(info: ErrorInfo, catalogue: Sequence[ScenarioEntry]) -> Section:
-    names = {"Envoy": info.envoy, "HAProxy": info.haproxy, "nginx": info.nginx, "Cloudflare": info.cloudflare}
-    called = "; ".join(f"{who} {word}" for who, word in names.items() if word)
     entries = [
         ("what", info.sentence),
         ("cause", info.cause),
         ("status", str(info.status) if info.status else "the one that fits the case"),
         ("blame", info.blame),
         ("retry?", info.retry),
-        ("elsewhere", called or "no name of its own in Envoy, HAProxy, nginx or Cloudflare"),
+        ("alert?", _alert(info)),
+        ("elsewhere", _elsewhere(info)),
         ("section", f"RFC 9209 section {info.section}"),
+        ("registered", "yes, among IANA's HTTP proxy error types"),
     ]
-    return Section(str(info.token), [*entries, *_scenarios(None, str(info.token), catalogue)])
+    return Section(str(info.token), [*entries, *_scenarios([e for e in catalogue if info.token in e.causes])])
 
 
-def _scenarios(code: int | None, error: str | None, catalogue: Sequence[ScenarioEntry]) -> Iterator[tuple[str, str]]:
-    shown = [entry for entry in catalogue if entry.code == code or (error is not None and error in entry.causes)]
+def _alert(info: ErrorInfo) -> str:
+    """Whether to alert on it: as on the status that it is sent with."""
+    if info.blame == "client":
+        return CLIENT_CODES[400].alert
+    return CODES[info.status].alert if info.status in CODES else "As for the status that was sent with it."
+
+
+NAMELESS = f"no name of its own in {', '.join(GATEWAYS[:-1])} or {GATEWAYS[-1]}"
+
+
+def _elsewhere(info: ErrorInfo) -> str:
+    """What an error type is called elsewhere: `Envoy UC; nginx upstream prematurely closed connection`."""
+    names = [(gateway, getattr(info, gateway.lower())) for gateway in GATEWAYS]
+    return "; ".join(f"{gateway} {name}" for gateway, name in names if name) or NAMELESS
+
+
+def _called(infos: Sequence[CodeInfo | ErrorInfo]) -> Iterator[tuple[str, str]]:
+    """What a code and all that leads to it is called elsewhere, a line for each gateway."""
+    lines = []
+    for gateway in GATEWAYS:
+        separator = "; " if gateway == "nginx" else ", "  # its names are sentences of its log
+        told = separator.join(text for info in infos if (text := getattr(info, gateway.lower())))
+        if len(infos) > 1:
+            told = told.replace(" (sends 503)", "")  # a remark on one error type, not on the code
+        shown = list(dict.fromkeys(told.split(separator))) if told else []
+        if shown:
+            lines.append(f"{gateway}: {separator.join(shown)}")
+    yield "elsewhere", "it, or what leads to it, is called" if lines else NAMELESS
+    yield from (("", line) for line in lines)
+
+
+def _scenarios(shown: Sequence[ScenarioEntry]) -> Iterator[tuple[str, str]]:
     if shown:
         yield "see it", "badgateway run ID"
-        for entry in shown:
-            yield "", f"{entry.id}: {entry.title}"
+        yield from (("", f"{entry.id}: {entry.title}") for entry in shown)
 
 
 def plain(section: Section) -> Iterator[str]:

@@ -8,6 +8,9 @@ ROOT = Path(__file__).parents[3]
 PAGES = (
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    *(ROOT / "docs" / name for name in ("api.md", "cli.md", "errors.md", "faults.md", "hop.md", "scenarios.md")),
+    *(
+        ROOT / "docs" / name
+        for name in ("api.md", "catalogue.md", "cli.md", "errors.md", "faults.md", "hop.md", "scenarios.md")
+    ),
 )
 """Every page that is held to what badgateway does."""

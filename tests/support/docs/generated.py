@@ -6,8 +6,8 @@ import ast
 import asyncio
 import inspect
 import itertools
-import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +19,9 @@ from pydantic import BaseModel
 
 from badgateway.chain.spec import HOP_DEFAULTS
 from badgateway.cli import COMMANDS, cli
+from badgateway.scenario import catalogue
+from badgateway.scenario.catalogue import ScenarioEntry
+from badgateway.terminal.codes import KNOWN_CODES, by_code, heading
 from badgateway_proxy import ERROR_TABLE
 from badgateway_upstream import FAULTS, FaultType
 from tests.support.docs import ROOT
@@ -45,13 +48,46 @@ def generate(what: str) -> str:
 
 
 def scenarios() -> str:
-    """The catalogue, as `badgateway list` has it."""
-    entries = json.loads(_output("-m", "badgateway", "list", "--json"))
-    rows = []
-    for entry in entries:
-        path = Path(entry["path"]).resolve().relative_to(ROOT).as_posix()
-        rows.append((f"[`{entry['id']}`]({path})", entry["title"], _codes(entry["causes"])))
-    return _table(("scenario", "what happens", "causes"), rows)
+    """The scenarios by code, names only."""
+    rows = [
+        (f"[{heading(code)}](docs/catalogue.md#{_anchor(heading(code))})", ", ".join(_link(e, "") for e in members))
+        for code, members in by_code(catalogue.entries())
+    ]
+    return _table(("code", "scenarios"), rows)
+
+
+def whole_catalogue() -> str:
+    """Every scenario with its title and causes, a table for each code."""
+    parts = []
+    for code, members in by_code(catalogue.entries()):
+        rows = [(_link(entry, "../"), _escaped(entry.title), _codes(entry.causes)) for entry in members]
+        parts.append(f"## {heading(code)}\n\n{_table(('scenario', 'what happens', 'causes'), rows)}")
+    return "\n\n".join(parts)
+
+
+def _link(entry: ScenarioEntry, up: str) -> str:
+    """A link to its file, by its name; `up` leads from the page to the top of the repository."""
+    return f"[`{entry.path.stem}`]({up}{entry.path.relative_to(ROOT).as_posix()})"
+
+
+def _anchor(text: str) -> str:
+    return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
+
+
+def codes() -> str:
+    """The status codes that `explain` knows."""
+    rows = [
+        (
+            str(info.code),
+            info.name,
+            info.sender,
+            info.retry,
+            info.alert,
+            f"{info.section}; registered: {info.registered}",
+        )
+        for info in KNOWN_CODES.values()
+    ]
+    return _table(("code", "", "who sends it", "retry?", "alert?", "specified"), rows)
 
 
 def fault_names() -> str:
@@ -153,6 +189,8 @@ def file(path: str) -> str:
 
 _PARTS: Final[Mapping[str, Callable[..., str]]] = {
     "scenarios": scenarios,
+    "catalogue": whole_catalogue,
+    "codes": codes,
     "fault-names": fault_names,
     "faults": faults,
     "errors": errors,
