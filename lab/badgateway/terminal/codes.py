@@ -222,7 +222,7 @@ CLIENT_CODES: Final = {
             429,
             "Too Many Requests",
             "This client has sent more requests than it may in a span of time; others are served.",
-            "The hop or the app that counts each client's requests. A limit of the whole server is a 503.",
+            "The hop that limits clients (rate_limit.client), or the app. A limit for the whole server is a 503.",
             "Hops do not. The client: when Retry-After says, with jitter; at once only adds to the count.",
             "No single one: the limit works. A burst of them yes, by a rule of its own: a client runs wild, "
             "or the limit is too low.",
@@ -231,15 +231,6 @@ CLIENT_CODES: Final = {
             haproxy="PR (http-request deny deny_status 429)",
             nginx="limiting requests, excess (sends 503 unless limit_req_status says 429)",
             cloudflare="429, error 1015",
-        ),
-        CodeInfo(
-            429,
-            "Too Many Requests",
-            "This client has sent more requests than it may in a given time.",
-            "The hop that limits clients (rate_limit.client), or the app; Retry-After and RateLimit say more.",
-            "Hops do not. The client when Retry-After says, not before.",
-            "No: it is the client's doing. A burst over many clients: a limit too low, or a client gone wild.",
-            "RFC 6585 section 4",
         ),
         CodeInfo(
             431,
