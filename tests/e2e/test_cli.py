@@ -1,6 +1,7 @@
 """The commands that need no running chain, and `run`, as processes: exit codes, reports, output without a terminal."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -58,6 +59,18 @@ def test_a_scenario_that_holds_is_0_and_one_that_does_not_is_1(cli: Cli, tmp_pat
     assert ET.fromstring(junit.read_text()).get("failures") == "1"
     assert "\x1b" not in ran.text
     assert cli.leftovers() == []
+
+
+def test_reports_for_people_and_for_github(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, summary = tmp_path / "report.html", tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    status, ran = cli.run("run", str(tmp_path / "fails.yaml"), "--html", str(page), "--github")
+    assert status == 1
+    [command] = [line for line in ran.lines if line.startswith("::")]
+    assert re.match(r"::error file=[^,]*fails\.yaml,line=9,title=504/fails%3A failed::GET /products: status", command)
+    assert "expected 504, measured 502" in page.read_text()
+    assert "cdn → lb" in page.read_text()
+    assert "| failed | `504/fails` |" in summary.read_text()
 
 
 def test_a_report_on_stdout_is_nothing_but_the_report(cli: Cli, tmp_path: Path) -> None:

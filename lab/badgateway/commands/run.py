@@ -14,7 +14,10 @@ import click
 from badgateway.chain.errors import EnvironmentProblem
 from badgateway.chain.lab import Lab
 from badgateway.processes.forkserver import ForkServer
-from badgateway.running.reports import json_report, junit_report
+from badgateway.reports.github import github_annotations, step_summary
+from badgateway.reports.html import html_report
+from badgateway.reports.jsonreport import json_report
+from badgateway.reports.junit import junit_report
 from badgateway.running.results import ScenarioResult, exit_code
 from badgateway.running.runner import RunEvent, exception_of, run_many
 from badgateway.scenario import catalogue
@@ -44,7 +47,7 @@ Examples:
   badgateway run 502 504                     every scenario of these codes
   badgateway run my-scenario.yaml scenarios/
   badgateway run --all --jobs 2 --junit report.xml
-  badgateway run --all --json report.json
+  badgateway run --all --json report.json --html report.html
   badgateway run my-scenario.yaml --without-cause   does it fail without its fault?
   badgateway run 504 --json - | jq .
 
@@ -66,6 +69,14 @@ Exit codes: 0 all held · 1 an expectation failed · 2 a file is wrong (nothing 
 )
 @click.option("--junit", "junit_to", type=click.Path(dir_okay=False, path_type=Path), help="A JUnit XML report.")
 @click.option(
+    "--html", "html_to", type=click.Path(dir_okay=False, path_type=Path), help="A report for people, one file."
+)
+@click.option(
+    "--github",
+    is_flag=True,
+    help="Annotate the scenarios' lines in a pull request, and add to the job's page (GitHub Actions).",
+)
+@click.option(
     "--without-cause",
     is_flag=True,
     help="Take out what makes each happen, all of it and each part alone; exit 1 if one holds all the same.",
@@ -80,6 +91,8 @@ def command(
     jobs: int | None,
     json_to: str | None,
     junit_to: Path | None,
+    html_to: Path | None,
+    github: bool,
     without_cause: bool,
     fail_fast: bool,
     verbose: bool,
@@ -103,8 +116,23 @@ def command(
     elapsed = time.monotonic() - started
     _report(results, json_report, json_to)
     _report(results, junit_report, None if junit_to is None else str(junit_to))
+    _report(results, html_report, None if html_to is None else str(html_to))
+    if github:
+        _tell_github(results, on_stderr=json_to == STDOUT)
     click.echo(summary(results, elapsed), err=json_to == STDOUT)
     return exit_code(results)
+
+
+def _tell_github(results: list[ScenarioResult], *, on_stderr: bool) -> None:
+    # the runner reads commands from both streams; stdout may be a report
+    click.echo(github_annotations(results), nl=False, err=on_stderr)
+    page = os.environ.get("GITHUB_STEP_SUMMARY")
+    if page:
+        try:
+            with Path(page).open("a", encoding="utf-8") as file:
+                file.write(step_summary(results))
+        except OSError as error:
+            raise EnvironmentProblem(f"cannot write the job's summary {page}: {error.strerror}") from None
 
 
 def _show(total: int, *, verbose: bool, report_on_stdout: bool) -> RunShow:

@@ -93,6 +93,7 @@ class _Stream:
                 error=answer.error,
                 failure=answer.failure,
                 truncated=answer.truncated is not None,
+                request_id=answer.request_id,
             )
         )
 

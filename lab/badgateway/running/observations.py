@@ -29,6 +29,7 @@ class Observation:
     """RFC 9209 error type; None if no hop reported one."""
     failure: Failure | None = None
     truncated: bool = False
+    request_id: str = ""
 
     @property
     def latency(self) -> float:

@@ -97,6 +97,7 @@ def observation_of(answer: Answer, request: Request, started: float, ended: floa
         error=answer.error,
         failure=answer.failure,
         truncated=answer.truncated is not None,
+        request_id=answer.request_id,
     )
 
 

@@ -65,6 +65,19 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that was not as it must be, and its place: a line of the scenario's file, None for all of it."""
+
+    file: str
+    line: int | None
+    text: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """One request of a step: the client's side, and the hops' and instances' side if it was asked for."""
 
@@ -104,6 +117,10 @@ class WindowResult:
     window: str
     requests: int
     check: Check
+    low: float = 0.0
+    """When the window begins, in seconds after the traffic did."""
+    high: float | None = None
+    """When it ends; None with the traffic."""
 
 
 @dataclass(slots=True)
@@ -121,6 +138,25 @@ class FaultResult:
     def held(self) -> bool:
         """A fault that never fired proves nothing, so its scenario fails."""
         return self.fired > 0 or self.may_not_fire
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that was done while the traffic ran. Times in seconds since the traffic began."""
+
+    at: float
+    title: str
+    line: int
+    until: float | None = None
+    """When it was to be over by itself, as a fault is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One request of the traffic, with what every hop recorded of it."""
+
+    observation: Observation
+    trace: TraceLike
 
 
 @dataclass(slots=True)
@@ -141,6 +177,10 @@ class ScenarioResult:
     faults: list[FaultResult] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list, repr=False)
     """Every request of the traffic."""
+    moments: list[Moment] = field(default_factory=list)
+    """What the timeline did."""
+    examples: list[Example] = field(default_factory=list, repr=False)
+    """Of each kind of answer to the traffic one that is worth a look."""
 
     @property
     def held(self) -> bool:
@@ -153,26 +193,33 @@ class ScenarioResult:
         return EXIT_CODES[self.outcome]
 
     @property
-    def unmet(self) -> list[str]:
-        """A line for each expectation that did not hold, with its place in the file."""
-        file = self.scenario.file or self.scenario.id
-        lines = [
-            f"{file}:{step.line}: {step.title}: {check}"
+    def unmet(self) -> list[Problem]:
+        """Each expectation that did not hold."""
+        file = self._file
+        steps = [
+            Problem(file, step.line, f"{step.title}: {check}")
             for step in self.steps
             for check in step.checks
             if not check.held
         ]
-        return lines + [f"{file}:{w.line}: {w.window}: {w.check}" for w in self.windows if not w.check.held]
+        return steps + [Problem(file, w.line, f"{w.window}: {w.check}") for w in self.windows if not w.check.held]
 
-    def failures(self) -> list[str]:
-        """A line for each thing that was not as it must be, with its place in the file."""
-        file = self.scenario.file or self.scenario.id
-        lines = [] if self.scenario.without else self.unmet
+    def problems(self) -> list[Problem]:
+        """Each thing that was not as it must be."""
+        found = [] if self.scenario.without else self.unmet
         # had the run gone on, it may well have fired
         if self.outcome not in {"environment", "invalid"} and not self.scenario.without:
             unfired = [fault for fault in self.faults if not fault.held]
-            lines += [f"{file}:{f.line}: the fault {f.kind} at {f.target} never fired" for f in unfired]
-        return lines + ([f"{file}: {self.why}"] if self.why else [])
+            found += [Problem(self._file, f.line, f"the fault {f.kind} at {f.target} never fired") for f in unfired]
+        return found + ([Problem(self._file, None, self.why)] if self.why else [])
+
+    def failures(self) -> list[str]:
+        """A line for each thing that was not as it must be, with its place in the file."""
+        return [str(problem) for problem in self.problems()]
+
+    @property
+    def _file(self) -> str:
+        return self.scenario.file or self.scenario.id
 
 
 def exit_code(results: list[ScenarioResult]) -> int:

@@ -12,15 +12,17 @@ from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
 from badgateway.inputs.patterns import Span
 from badgateway.running.acting import act
 from badgateway.running.counterproof import turn_round
+from badgateway.running.examples import examples
 from badgateway.running.labview import FaultLike, LabFactory, LabLike
 from badgateway.running.load import run_traffic
 from badgateway.running.measuring import evaluate
 from badgateway.running.observations import Observation
 from badgateway.running.requesting import SETTLE, run_request_step, until
-from badgateway.running.results import Check, FaultResult, ScenarioResult, StepResult, WindowResult
+from badgateway.running.results import Check, FaultResult, Moment, ScenarioResult, StepResult, WindowResult
 from badgateway.scenario.expressions import Expression
 from badgateway.scenario.model import Scenario
 from badgateway.scenario.steps import Action, FaultStep, PauseStep, RequestStep, Step, step_kind, step_title
+from badgateway_proxy import parse_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,7 @@ class _Run:
                 group.create_task(run_traffic(self.scenario.traffic, lab.urls, seen, origin=origin))
         except ExceptionGroup as stopped:
             raise exception_of(stopped) from None
+        self.result.examples = await examples(seen, lab)
 
     async def _timeline(self, lab: LabLike, origin: float) -> None:
         moments = sorted(enumerate(self.scenario.timeline), key=lambda entry: entry[1].at)
@@ -194,7 +197,9 @@ class _Run:
             ahead = origin + moment.at - asyncio.get_running_loop().time()
             if ahead > 0:
                 await asyncio.sleep(ahead)
-            await self._act(moment.action, lab, self.scenario.position("timeline", index)[0])
+            line, at = self.scenario.position("timeline", index)[0], asyncio.get_running_loop().time() - origin
+            await self._act(moment.action, lab, line)
+            self.result.moments.append(Moment(at, step_title(moment.action), line, _end(moment.action, at)))
 
     def _windows(self) -> None:
         seen = self.result.observations if self.scenario.traffic else self.stepped
@@ -203,7 +208,9 @@ class _Run:
             inside = [o for o in seen if expected.window.contains(o.intended)]
             line = self.scenario.position("expect", index)[0]
             check = _window_check(expected.that, inside, expected.window, end)
-            self.result.windows.append(WindowResult(index, line, str(expected.window), len(inside), check))
+            window = expected.window
+            told = WindowResult(index, line, str(window), len(inside), check, window.low, window.high)
+            self.result.windows.append(told)
 
     async def _proofs(self) -> None:
         """Every fault set must have fired; a firing is told through a pipe, and may arrive after its effect."""
@@ -219,6 +226,12 @@ class _Run:
 
     def _tell(self, kind: Literal["ready", "step", "traffic"], step: StepResult | None = None) -> None:
         self.on_event(RunEvent(kind, self.scenario, self.result, step))
+
+
+def _end(action: Action, begun: float) -> float | None:
+    """When what was done is over by itself, None if never."""
+    lasts = action.fault.spec.get("for") if isinstance(action, FaultStep) else None
+    return None if lasts is None else begun + parse_duration(lasts)
 
 
 def _window_check(expression: Expression, inside: Sequence[Observation], window: Span, end: float) -> Check:

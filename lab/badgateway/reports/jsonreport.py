@@ -1,6 +1,6 @@
-"""Reports for machines: JSON with everything that was found out, and JUnit XML for CI.
+"""The report for programs: JSON with everything that was found out.
 
-The JSON report is an object; `format` grows when a key changes its meaning or goes away, not when one is added:
+An object; `format` grows when a key changes its meaning or goes away, not when one is added:
 
     {"format": 1, "badgateway": "0.1.0", "summary": {"total": 2, "held": 1, "failed": 1, …, "duration": 3.2},
      "scenarios": [{"id": "502/app-crashed", "title": …, "code": 502, "file": …, "without": "", "outcome": "held",
@@ -12,7 +12,9 @@ The JSON report is an object; `format` grows when a key changes its meaning or g
        "expectations": [{"index": 0, "line": 20, "window": "6s..12s", "requests": 300, "check": {…}}],
        "faults": [{"id": "f-1", "target": "app", "kind": "crash", "line": 11, "fired": 1, "may_not_fire": false,
          "held": true}],
-       "traffic": {"requests": 1000, "statuses": {"200": 700, "504": 300}, "latency": {"p50": s, …}} | null}]}
+       "moments": [{"at": s, "until": s | null, "title": "fault hang at app", "line": 14}],
+       "traffic": {"requests": 1000, "statuses": {"200": 700, "504": 300}, "latency": {"p50": s, …}} | null,
+       "examples": [{"due": s, "latency": s, "trace": {…}}]}]}
 
 All times are seconds.
 """
@@ -20,15 +22,10 @@ All times are seconds.
 from __future__ import annotations
 
 import json
-import re
-import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from itertools import groupby
-from pathlib import Path
 from typing import Any, Final, get_args
 
 from badgateway.running.answer import Answer
@@ -39,19 +36,17 @@ from badgateway.running.results import Outcome, ScenarioResult, StepResult
 FORMAT: Final = 1
 BODY_SHOWN: Final = 2048
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
 
 def json_report(results: Sequence[ScenarioResult]) -> str:
     """The JSON report, indented, ending in a line break."""
     outcomes = Counter(result.outcome for result in results)
     report = {
         "format": FORMAT,
-        "badgateway": _version(),
+        "badgateway": made_by(),
         "summary": {
             "total": len(results),
             **{outcome: outcomes[outcome] for outcome in get_args(Outcome)},
-            "duration": round(_span(results), 3),
+            "duration": round(span(results), 3),
         },
         "scenarios": [_scenario(result) for result in results],
     }
@@ -75,7 +70,16 @@ def _scenario(result: ScenarioResult) -> dict[str, Any]:
         "steps": [_step(step) for step in result.steps],
         "expectations": [asdict(window) for window in result.windows],
         "faults": [{**asdict(fault), "held": fault.held} for fault in result.faults],
+        "moments": [asdict(moment) for moment in result.moments],
         "traffic": _traffic(result.observations) if result.observations else None,
+        "examples": [
+            {
+                "due": round(example.observation.intended, 4),
+                "latency": round(example.observation.latency, 4),
+                "trace": example.trace.to_json(),
+            }
+            for example in result.examples
+        ],
     }
 
 
@@ -129,80 +133,7 @@ def _traffic(observations: Sequence[Observation]) -> dict[str, Any]:
     }
 
 
-def junit_report(results: Sequence[ScenarioResult]) -> str:
-    """JUnit XML: a test suite for each status code, a test case for each scenario.
-
-    A failed expectation is a `failure`; a scenario that the chain refused or the environment prevented, an `error`.
-    """
-    root = ET.Element("testsuites", {"name": "badgateway", **_counts(results)})
-    ordered = sorted(results, key=lambda result: result.scenario.code)
-    for code, group in groupby(ordered, key=lambda result: result.scenario.code):
-        members = list(group)
-        began = [result.started for result in members if result.started]
-        stamp = datetime.fromtimestamp(min(began), UTC).strftime("%Y-%m-%dT%H:%M:%S") if began else ""
-        suite = ET.SubElement(root, "testsuite", {"name": str(code), "timestamp": stamp, **_counts(members)})
-        for result in members:
-            suite.append(_case(result))
-    ET.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
-
-
-def _counts(results: Sequence[ScenarioResult]) -> dict[str, str]:
-    outcomes = Counter(result.outcome for result in results)
-    return {
-        "tests": str(len(results)),
-        "failures": str(outcomes["failed"]),
-        "errors": str(outcomes["invalid"] + outcomes["environment"]),
-        "skipped": str(outcomes["skipped"]),
-        "time": f"{sum(result.duration for result in results):.3f}",
-    }
-
-
-def _case(result: ScenarioResult) -> ET.Element:
-    code, _, name = result.scenario.id.partition("/")
-    name += f" without {result.scenario.without}" if result.scenario.without else ""
-    case = ET.Element(
-        "testcase",
-        classname=f"badgateway.{code}",
-        name=_xml(name),
-        file=_xml(_from_here(result.scenario.file)),
-        time=f"{result.duration:.3f}",
-    )
-    lines = [_xml(line) for line in result.failures()]
-    if result.outcome == "skipped":
-        ET.SubElement(case, "skipped", message=_xml(result.why))
-    elif not result.held:
-        kind = "failure" if result.outcome == "failed" else "error"
-        problem = ET.SubElement(case, kind, type=result.outcome, message=lines[0] if lines else result.outcome)
-        problem.text = "\n".join(lines)
-    output = ET.SubElement(case, "system-out")
-    output.text = _xml("\n".join(_told(result)))
-    return case
-
-
-def _told(result: ScenarioResult) -> list[str]:
-    lines = [result.scenario.title]
-    for step in result.steps:
-        mark = "skipped" if step.skipped else ("held" if step.held else "FAILED")
-        lines.append(f"{step.started:.3f}s {mark} {step.title} ({step.duration:.3f}s)")
-        lines += [f"    {check}" for check in step.checks]
-    lines += [f"{window.window} {window.check} ({window.requests} requests)" for window in result.windows]
-    lines += [f"fault {fault.kind} at {fault.target}: fired {fault.fired} times" for fault in result.faults]
-    return lines
-
-
-def _from_here(file: str) -> str:
-    """A path below the working directory relative to it, as CI wants it for annotations; any other as it is."""
-    path, here = Path(file), Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else file
-
-
-def _xml(text: str) -> str:
-    """Text without the characters that XML 1.0 cannot hold (section 2.2); each shows as an escape."""
-    return _NOT_XML.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
-
-
-def _span(results: Sequence[ScenarioResult]) -> float:
+def span(results: Sequence[ScenarioResult]) -> float:
     """From the first start to the last end."""
     ran = [result for result in results if result.started]
     if not ran:
@@ -210,7 +141,8 @@ def _span(results: Sequence[ScenarioResult]) -> float:
     return max(result.started + result.duration for result in ran) - min(result.started for result in ran)
 
 
-def _version() -> str:
+def made_by() -> str:
+    """The version of badgateway that made a report."""
     try:
         return version("badgateway")
     except PackageNotFoundError:
