@@ -67,10 +67,10 @@ def test_reports_for_people_and_for_github(cli: Cli, tmp_path: Path, monkeypatch
     status, ran = cli.run("run", str(tmp_path / "fails.yaml"), "--html", str(page), "--github")
     assert status == 1
     [command] = [line for line in ran.lines if line.startswith("::")]
-    assert re.match(r"::error file=[^,]*fails\.yaml,line=9,title=504/fails%3A failed::GET /products: status", command)
+    assert re.match(r"::error file=[^,]*fails\.yaml,line=9,title=502/fails%3A failed::GET /products: status", command)
     assert "expected 504, measured 502" in page.read_text()
     assert "cdn → lb" in page.read_text()
-    assert "| failed | `504/fails` |" in summary.read_text()
+    assert "| failed | `502/fails` |" in summary.read_text()
 
 
 def test_a_report_on_stdout_is_nothing_but_the_report(cli: Cli, tmp_path: Path) -> None:
