@@ -61,9 +61,9 @@ def test_a_scenario_that_holds_is_0_and_one_that_does_not_is_1(cli: Cli, tmp_pat
     assert cli.leftovers() == []
 
 
-def test_reports_for_people_and_for_github(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_for_people_and_for_github(cli: Cli, tmp_path: Path) -> None:
     page, summary = tmp_path / "report.html", tmp_path / "summary.md"
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    cli.env["GITHUB_STEP_SUMMARY"] = str(summary)
     status, ran = cli.run("run", str(tmp_path / "fails.yaml"), "--html", str(page), "--github")
     assert status == 1
     [command] = [line for line in ran.lines if line.startswith("::")]
