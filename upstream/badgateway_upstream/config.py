@@ -8,6 +8,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
+from badgateway_upstream.app.dav.settings import DavSettings
 from badgateway_upstream.app.environment import SIGNING_KEY
 from badgateway_upstream.app.relay import backend_address
 from badgateway_upstream.durations import Duration, PositiveDuration, format_duration
@@ -101,6 +102,8 @@ class InstanceConfig(Strict):
     """Do not start if a variable that the app needs is missing, instead of failing when it is first used."""
     debug: bool = False
     """Show clients the stack trace and the shop's environment when there is an exception, as debug modes do."""
+    dav: DavSettings = DavSettings()
+    """The shop's files, by WebDAV."""
     workers: Annotated[int, Field(ge=1, le=64)] = 4
     """Threads for work that takes time, such as reports. What finds all of them busy waits."""
     lock_timeout: PositiveDuration = 5.0

@@ -95,7 +95,7 @@ class Instance:
         else:
             self._store = Store(config.database, config.lock_timeout)
             shown = config.environment if config.debug else None
-            self.app = Shop(self.name, self._store, self._storage, self._workers, shown)
+            self.app = Shop(self.name, self._store, self._storage, self._workers, shown, config.dav)
         with _port_taken(config.admin.host, config.admin.port):
             app = control.build(self, self._token, config.admin.allowed_hosts)
             self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

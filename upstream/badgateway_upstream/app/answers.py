@@ -56,10 +56,15 @@ _REASONS: Final = {
 }
 
 
+def reason(status: int) -> str:
+    """A status code's phrase."""
+    return _REASONS.get(status, "Unknown")
+
+
 def head(status: int, length: int, content_type: str, extra: str = "") -> bytes:
     r"""Return a complete response head with Content-Length. ``extra`` holds further lines, each ending in \r\n."""
     return (
-        f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\nServer: badgateway-shop\r\nDate: {_DATE.text()}\r\n"
+        f"HTTP/1.1 {status} {reason(status)}\r\nServer: badgateway-shop\r\nDate: {_DATE.text()}\r\n"
         f"Content-Type: {content_type}\r\nContent-Length: {length}\r\n{extra}\r\n"
     ).encode("latin-1")
 

@@ -7,11 +7,14 @@ import json
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, TypeGuard
 
-from badgateway_upstream.app.answers import Answer, head
+from badgateway_upstream.app.answers import Answer, head, without
+from badgateway_upstream.app.dav.methods import METHODS, Dav
+from badgateway_upstream.app.dav.paths import mounted
+from badgateway_upstream.app.dav.settings import DavSettings
 from badgateway_upstream.app.environment import receipt
 from badgateway_upstream.app.report import sales_report
 from badgateway_upstream.app.storage import Storage
@@ -22,6 +25,7 @@ from badgateway_upstream.wire.requests import BodyTooLargeError, Request
 _LOG: Final = logging.getLogger("badgateway_upstream.app.shop")
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _JSON: Final = "application/json"
+_NO_FILES: Final = DavSettings(enabled=False)
 _PIECE: Final = bytes(range(256)) * 256
 MOST_BYTES: Final = 1 << 36
 """The largest n of /bytes/n: 64 GiB, streamed."""
@@ -43,6 +47,7 @@ class Shop:
         storage: Storage,
         workers: Workers,
         environment_shown: Mapping[str, str] | None = None,
+        dav: DavSettings = _NO_FILES,
     ) -> None:
         self._name = name
         self._store = store
@@ -63,7 +68,8 @@ class Shop:
             "bytes": {"GET": self._bytes},
         }
         routes = (*self._fixed.values(), *self._numbered.values())
-        self._implemented = {"HEAD"}.union(*routes)
+        self._dav = Dav(store, storage, dav, self._made, self.problem) if dav.enabled else None
+        self._implemented = {"HEAD", "OPTIONS"}.union(*routes, METHODS if dav.enabled else ())
 
     def answer(self, request: Request, strike: Callable[[], None] | None = None) -> _Made:
         """Return the answer to ``request``. ``strike`` is called in the handler, and may raise: then it is a 500."""
@@ -116,16 +122,26 @@ class Shop:
         if strike is not None:
             strike()
         if request.method not in self._implemented and path != "/echo":
-            what = f"{request.method} is not implemented here, for any resource"
-            return self.problem(request, 501, what)
+            return self.problem(request, 501, f"{request.method} is not implemented here, for any resource")
+        if self._dav is not None and mounted(path):
+            return self._dav.answer(request)
+        if request.method == "OPTIONS" and path == "*":
+            return self._options(request, sorted(self._implemented))
         if not methods:
             return self.problem(request, 404, f"there is nothing at {path[:200]}")
         handler = methods.get("GET" if request.method == "HEAD" and "GET" in methods else request.method)
-        if handler is None:
-            allowed = [*methods, "HEAD"] if "GET" in methods else [*methods]
-            what = f"{request.method} is not allowed at {path[:200]}"
-            return self.problem(request, 405, what, f"Allow: {', '.join(allowed)}\r\n")
-        return handler(request, argument)
+        return handler(request, argument) if handler is not None else self._no_handler(request, methods)
+
+    def _no_handler(self, request: Request, methods: Iterable[str]) -> Answer:
+        allowed = [*methods, "HEAD"] if "GET" in methods else [*methods]
+        if request.method == "OPTIONS":
+            return self._options(request, allowed)
+        what = f"{request.method} is not allowed at {request.path[:200]}"
+        return self.problem(request, 405, what, f"Allow: {', '.join(allowed)}\r\n")
+
+    def _options(self, request: Request, methods: Iterable[str]) -> Answer:
+        made = self._made(request, 204, b"", _JSON, f"Allow: {', '.join(methods)}\r\n")
+        return without(made, b"content-length", b"content-type")
 
     def _made(
         self, request: Request, status: int, body: bytes, content_type: str, extra: str = "", *, length: int = -1

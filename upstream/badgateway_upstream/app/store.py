@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+from badgateway_upstream.app.dav.tree import SCHEMA as DAV_SCHEMA
 
 _PRODUCTS: Final = [
     ("Tin of tea", 790, 120),
@@ -36,6 +38,7 @@ CREATE TABLE IF NOT EXISTS orders (
 """
 
 
+_T = TypeVar("_T")
 _LOCK_TIMEOUT: Final = 5.0
 _SWITCH_RETRY: Final = 0.01
 
@@ -101,6 +104,21 @@ class Store:
         self._reader.backup(copy)
         return copy
 
+    def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Return what ``work`` reads, all of it from the same state of the database."""
+        with self._reader:
+            self._reader.execute("BEGIN")
+            return work(self._reader)
+
+    async def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Do ``work`` as one transaction, after those that are under way; what it raises undoes all of it."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer_thread, self._transact, work)
+
+    def _transact(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        with self._writer:
+            self._writer.execute("BEGIN IMMEDIATE")
+            return work(self._writer)
+
     async def add_order(
         self, product_id: int, quantity: int, before_commit: Callable[[int], object] | None = None
     ) -> int:
@@ -163,7 +181,7 @@ def _switch_to_wal(connection: sqlite3.Connection, lock_timeout: float) -> None:
 
 
 def _fill(connection: sqlite3.Connection) -> None:
-    connection.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
+    connection.executescript("BEGIN IMMEDIATE;" + _SCHEMA + DAV_SCHEMA + "COMMIT;")
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute("SELECT count(*) FROM products").fetchone()[0] == 0:
