@@ -22,6 +22,7 @@ from badgateway_proxy.transport.client_connection import ClientConnection
 from badgateway_proxy.transport.driving import in_task
 from badgateway_proxy.transport.request import Request
 from badgateway_proxy.transport.request_body import NO_BODY, RequestBody
+from badgateway_proxy.upstream_gate import UpstreamGate
 
 if TYPE_CHECKING:
     from badgateway_proxy.hop import Hop
@@ -44,8 +45,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_backoff", "_body", "_client", "_content", "_deadline", "_hop", "_keep_alive", "_permit", "_record", "_reply",
-        "_request", "_started", "_tried",
+        "_backoff", "_body", "_client", "_content", "_deadline", "_gate", "_hop", "_keep_alive", "_permit", "_record",
+        "_reply", "_request", "_retrying", "_started", "_tried",
     )  # fmt: skip
 
     def __init__(self, hop: "Hop", client: ClientConnection, request: Request, content: StreamReader) -> None:
@@ -56,6 +57,8 @@ class Exchange:
         self._body: RequestBody = NO_BODY
         self._tried: list[EndpointState] = []
         self._permit: Permit | None = None
+        self._gate: UpstreamGate | None = None
+        self._retrying = False
         self._backoff = 0.0
         self._keep_alive = request.keep_alive and not hop.draining
         self._started = time.monotonic()
@@ -77,6 +80,8 @@ class Exchange:
             self._admit()
             if self._hop.admission is not None:
                 self._ask(self._hop.admission)
+            if self._hop.gate is not None:
+                return await self._through(self._hop.gate)
             return await self._forward()
         except HopError as error:
             return self._end(error)
@@ -112,6 +117,18 @@ class Exchange:
         now = self._started + self._hop.clock.offset
         admission.ask(Arrival(self._request, self._client.host, now, self._reply))
 
+    async def _through(self, gate: UpstreamGate) -> bool:
+        """Forward once the way to the upstream is free."""
+        record = self._record
+        record.queued = await gate.enter(self._deadline)
+        self._gate, in_flight = gate, gate.limits.active
+        try:
+            return await self._forward()
+        finally:
+            if self._retrying:
+                gate.limits.end_retry()
+            gate.leave(in_flight, record.attempts)
+
     async def _forward(self) -> bool:
         number = 0
         while True:
@@ -142,7 +159,7 @@ class Exchange:
 
     def _begin_attempt(self) -> Attempt:
         hop, record = self._hop, self._record
-        begun = time.monotonic() if self._tried else self._started
+        begun = time.monotonic() if self._tried or record.queued else self._started
         now = begun + hop.clock.offset
         affinity = hop.affinity
         member = hop.endpoints.pick(self._tried, now) if affinity is None else self._affine(affinity, now)
@@ -228,9 +245,16 @@ class Exchange:
             retry_after=None if error is not None else attempt.retry_after,
             rand=hop.random(),
         )
-        if isinstance(decision, Retry) and time.monotonic() + decision.delay < self._deadline:
+        if isinstance(decision, Retry) and time.monotonic() + decision.delay < self._deadline and self._may_retry():
             return decision
         return None
+
+    def _may_retry(self) -> bool:
+        """Whether one more retry to the upstream may be under way; one exchange counts once, until its end."""
+        if self._gate is not None and not self._retrying:
+            self._retrying = self._gate.limits.begin_retry()
+            return self._retrying
+        return True
 
     def _report(self, attempt: Attempt, error: HopError | None) -> None:
         permit, self._permit = self._permit, None

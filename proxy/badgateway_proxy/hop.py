@@ -11,7 +11,7 @@ from aiohttp.http import HttpVersion11, RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from badgateway_proxy import records
+from badgateway_proxy import records, upstream_gate
 from badgateway_proxy.admission import Admission, admission_for
 from badgateway_proxy.clock import Clock
 from badgateway_proxy.configuration.config import HopConfig
@@ -36,6 +36,7 @@ from badgateway_proxy.transport.repeated import Repeated
 from badgateway_proxy.transport.request import Request
 from badgateway_proxy.transport.response_reader import ResponseLimits
 from badgateway_proxy.transport.tls_contexts import upstream_context
+from badgateway_proxy.upstream_gate import UpstreamGate
 
 #: Stands in for a request that never was one: a HTTP/1.1 client's that says nothing about itself.
 _NO_REQUEST = Request(
@@ -65,6 +66,8 @@ class Hop:
         self._idle: asyncio.Event | None = None
         self.admission: Admission | None = None
         self._tls_settings: UpstreamTlsSettings | None = None
+        self._gate = UpstreamGate(self.loop, config)
+        self.gate: UpstreamGate | None = None
         self.pool = Pool(self.loop, _pool_limits(config), _response_limits(config))
         self.endpoints = EndpointSet(config, self.random, self._endpoint_changed, self.clock.now())
         self._prober = HealthProber(self.loop, self.pool, self._checked)
@@ -87,6 +90,9 @@ class Hop:
         self.breaker_settings = config.breaker
         self.profile = PROFILES[config.profile]
         self.admission = admission_for(config, self.clock.now(), self.admission)
+        self._gate.configure(config)
+        #: The way to the upstream; None if nothing is limited there.
+        self.gate = self._gate if upstream_gate.is_wanted(config) else None
         self.name, self.tier = config.name, config.tier
         self.scheme = b"https" if config.tls.enabled else b"http"
         self.via = f"1.1 {config.name}".encode()
@@ -217,13 +223,15 @@ class Hop:
             "panic": self.endpoints.panic,
             "connections": self.pool.open,
             "in_flight": self.in_flight,
+            "upstream": None if self.gate is None else self.gate.state(),
             "clock_offset": self.clock.offset,
             "totals": self.recorder.totals(),
         }
 
 
 def _pool_limits(config: HopConfig) -> PoolLimits:
-    return PoolLimits(config.pool.idle, config.timeouts.pool_idle, config.allow_public_upstreams)
+    most = config.upstream_limits.max_connections
+    return PoolLimits(config.pool.idle, config.timeouts.pool_idle, config.allow_public_upstreams, most)
 
 
 def _response_limits(config: HopConfig) -> ResponseLimits:

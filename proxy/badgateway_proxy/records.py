@@ -87,6 +87,8 @@ class ExchangeRecord:
     client_gone: bool = False
     retry_after: float | None = None
     breaker: str = "closed"
+    queued: float = 0.0
+    """How long it waited for a connection to the upstream, before its first attempt."""
     attempts: list[AttemptRecord] = field(default_factory=list)
     proxy_status: str = ""
     """The member that this hop appended."""
@@ -116,6 +118,7 @@ class ExchangeRecord:
             # Whole seconds, rounded up: what the Retry-After field said (RFC 9110 section 10.2.3).
             "retry_after": None if self.retry_after is None else math.ceil(self.retry_after),
             "breaker": self.breaker,
+            "queued": round(self.queued, 6),
             "attempts": [attempt.as_dict() for attempt in self.attempts],
             "proxy_status": self.proxy_status,
         }

@@ -26,6 +26,7 @@ from badgateway_proxy.configuration.settings import (
     text_default,
 )
 from badgateway_proxy.configuration.tls_settings import TlsSettings, UpstreamTlsSettings
+from badgateway_proxy.configuration.upstream_limits import AdaptiveConcurrencySettings, UpstreamLimitSettings
 from badgateway_proxy.policies.balancer import parse_endpoint
 from badgateway_proxy.policies.profiles import PROFILES
 
@@ -104,6 +105,10 @@ class HopConfig(Section):
     """Planned maintenance: a 503 for everybody."""
     rate_limit: RateLimitSettings = RateLimitSettings()
     """How many requests may come."""
+    upstream_limits: UpstreamLimitSettings = UpstreamLimitSettings()
+    """How much may be under way to the upstream."""
+    adaptive_concurrency: AdaptiveConcurrencySettings = AdaptiveConcurrencySettings()
+    """A limit on requests under way to the upstream that finds itself."""
     keep_first_bytes: Annotated[int, Field(ge=0, le=65536)] = 256
     """How many of the first bytes that an upstream sent are kept and shown when something was wrong."""
     records: Annotated[int, Field(ge=1, le=1_000_000)] = 1000

@@ -28,11 +28,15 @@ from badgateway_proxy.transport.upstream_connection import UpstreamConnection
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """How many idle connections are kept for each endpoint, for how long (seconds), and to which addresses."""
+    """How many idle connections are kept for each endpoint, for how long (seconds), and to which addresses.
+
+    ``total``: beyond so many connections, idle ones are closed before others are opened; None for no such limit.
+    """
 
     idle: int
     idle_for: float
     allow_public: bool
+    total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,16 @@ class Pool:
                 return await self._open(address, family, endpoint, late)
         return await self._open(*last, endpoint, late)
 
+    def _make_room(self, total: int) -> None:
+        """Close idle connections, those used least recently first, until one more is no more than ``total``."""
+        living = sum(not connection.closed for connection in self._all)
+        idle = sorted((c for line in self._idle.values() for c in line if not c.closed), key=lambda c: c.idle_since)
+        for connection in idle[: max(0, living + 1 - total)]:
+            connection.close()
+
     async def _open(self, address: str, family: int, endpoint: Endpoint, late: "_Late") -> UpstreamConnection:
+        if self._limits.total is not None:
+            self._make_room(self._limits.total)
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
