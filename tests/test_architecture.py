@@ -20,6 +20,7 @@ MAY_IMPORT = {
 #: Modules that decide and do no I/O: time and randomness are their parameters.
 PURE_PROXY = [
     "accept",
+    "adaptive_concurrency",
     "affinity",
     "balancer",
     "balancing_settings",
@@ -48,6 +49,7 @@ PURE_PROXY = [
     "settings",
     "slow_start",
     "token_bucket",
+    "upstream_limits",
 ]
 IMPURE = {"asyncio", "random", "secrets", "socket", "ssl", "subprocess", "time", "httptools"}
 

@@ -88,6 +88,7 @@ def _hop_rows(record: Mapping[str, Any], zero: float, names: Mapping[str, str]) 
     if not attempts:
         words = _outcome(record) or "answered by itself"
         yield Row(f"{hop} → nobody", start, (), f"{words}, no attempt made", failed=bool(record.get("error")))
+    waited = f", after {seconds(float(record['queued']))} in line" if record.get("queued") else ""
     for number, attempt in enumerate(attempts, start=1):
         target = names.get(str(attempt["endpoint"]), str(attempt["endpoint"]))
         ordinal = f" #{number}" if len(attempts) > 1 else ""
@@ -98,7 +99,7 @@ def _hop_rows(record: Mapping[str, Any], zero: float, names: Mapping[str, str]) 
             f"{hop} → {target}{ordinal}",
             start + float(attempt["started"]),
             phases,
-            _attempt_outcome(attempt, sum(length for _, length in phases)),
+            _attempt_outcome(attempt, sum(length for _, length in phases)) + (waited if number == 1 else ""),
             failed=failed,
             # of a response that began well they only repeat its head
             note=f"first bytes: {shortened(first_bytes)}" if first_bytes and not attempt.get("status") else "",

@@ -29,6 +29,13 @@ def test_a_row_starts_where_it_started_in_real_time() -> None:
     assert lines[1].startswith("lb → app-1 #2 |.....wwwww|")
 
 
+def test_waiting_in_line_for_a_connection_is_told_of_the_first_attempt() -> None:
+    tries = (attempt("127.0.0.1:9001", started=0.3, wait=0.1), attempt("127.0.0.1:9002", started=0.4, wait=0.1))
+    one, two = waterfall.lines(trace(record("lb", *tries, queued=0.3, duration=0.5)), NAMES, width=5)
+    assert one == "lb → app-1 #1 |...w.| 200, 100 ms, after 300 ms in line"
+    assert two == "lb → app-2 #2 |....w| 200, 100 ms"
+
+
 def test_a_hop_that_asked_nobody_says_so() -> None:
     refusal = record("lb", status=503, generated=True, error="destination_unavailable")
     (line,) = waterfall.lines(trace(refusal), NAMES, width=5)
