@@ -45,6 +45,7 @@ PURE_PROXY = [
     "proxy_status",
     "random_choice",
     "retry",
+    "retry_budget",
     "round_robin",
     "settings",
     "slow_start",

@@ -14,7 +14,9 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 Blame = Literal["client", "upstream", "network", "proxy", "operator"]
-RetryCondition = Literal["connect-failure", "reset", "timeout", "gateway-error", "5xx"]
+RetryCondition = Literal[
+    "connect-failure", "refused", "reset", "timeout", "gateway-error", "5xx", "retriable-status-codes"
+]
 
 
 class ErrorType(StrEnum):

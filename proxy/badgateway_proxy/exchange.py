@@ -14,7 +14,8 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from badgateway_proxy.admission import Admission, Arrival
 from badgateway_proxy.errors import ErrorType, HopError, Phase
 from badgateway_proxy.policies.breaker import Outcome, Permit, outcome_of
-from badgateway_proxy.policies.retry import Retry
+from badgateway_proxy.policies.retry import Retry, Stop
+from badgateway_proxy.policies.retry_budget import RetryBudget
 from badgateway_proxy.records import AttemptRecord, ExchangeRecord
 from badgateway_proxy.reply import Reply
 from badgateway_proxy.transport.attempt import Attempt
@@ -45,8 +46,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_backoff", "_body", "_client", "_content", "_deadline", "_gate", "_hop", "_keep_alive", "_permit", "_record",
-        "_reply", "_request", "_retrying", "_started", "_tried",
+        "_backoff", "_body", "_budget", "_client", "_content", "_deadline", "_gate", "_hop", "_keep_alive", "_permit",
+        "_record", "_reply", "_request", "_retrying", "_started", "_tried",
     )  # fmt: skip
 
     def __init__(self, hop: "Hop", client: ClientConnection, request: Request, content: StreamReader) -> None:
@@ -60,6 +61,7 @@ class Exchange:
         self._gate: UpstreamGate | None = None
         self._retrying = False
         self._backoff = 0.0
+        self._budget: RetryBudget | None = None  # of which the exchange has leave for a retry
         self._keep_alive = request.keep_alive and not hop.draining
         self._started = time.monotonic()
         self._deadline = self._started + hop.deadlines.whole
@@ -96,6 +98,8 @@ class Exchange:
         finally:
             if not record.request_bytes:
                 record.request_bytes = self._body.received
+            if self._budget is not None:
+                self._budget.release()
             record.duration = time.monotonic() - self._started
             self._hop.ended(record)
 
@@ -184,7 +188,10 @@ class Exchange:
         if self._backoff:
             attempt.backoff = self._backoff
         record.attempts.append(attempt)
-        return Attempt(hop.loop, hop.pool, endpoint, hop.deadlines, self._deadline, attempt, begun)
+        made = Attempt(hop.loop, hop.pool, endpoint, hop.deadlines, self._deadline, attempt, begun)
+        if hop.per_try_timeout:
+            made.until = begun + hop.per_try_timeout
+        return made
 
     def _affine(self, affinity: "Affinity", now: float) -> "EndpointState | None":
         """The endpoint of those that this request belongs to; a client's, if its cookie names one."""
@@ -202,13 +209,14 @@ class Exchange:
         reply, body, request = self._reply, self._body, self._request
         if not attempt.reuse():
             await attempt.connect()
-        attempt.send(self._request_head(body, attempt.endpoint.text), body, request.method, reply.ask_for_body)
+        head_out = self._request_head(body, attempt.endpoint.text, number)
+        attempt.send(head_out, body, request.method, reply.ask_for_body)
         head = await attempt.final_head(request.upgrade, reply.interim)
         if head.status == _SWITCHING_PROTOCOLS:
             self._report(attempt, None)  # a tunnel may last, and must not hold a permit for so long
             await reply.switch_protocols(attempt, head)
             return False
-        if head.status >= 500 and (retry := self._retry(number, attempt, None)) is not None:
+        if head.status >= self._hop.retry.least_status and (retry := self._retry(number, attempt, None)) is not None:
             return retry
         if self._hop.affinity is not None:
             reply.added += self._hop.affinity.cookie_for(self._tried[-1], request.raw_headers)
@@ -217,7 +225,7 @@ class Exchange:
             await reply.relay_rest(attempt)
         return keep_alive
 
-    def _request_head(self, body: RequestBody, next_hop: str) -> bytes:
+    def _request_head(self, body: RequestBody, next_hop: str, number: int) -> bytes:
         small = body.small
         length = len(small) if body.chunked and small is not None else None
         before, behind = self._request.head(
@@ -228,6 +236,8 @@ class Exchange:
             chunked=body.chunked and small is None,
             length=length,
         )
+        if self._hop.retry.enabled:
+            return b"%b%b\r\nX-Attempt-Count: %d%b" % (before, self._reply.request_id, number, behind)
         return before + self._reply.request_id + behind
 
     # -- what the policies say -------------------------------------------------------------------------
@@ -245,8 +255,18 @@ class Exchange:
             retry_after=None if error is not None else attempt.retry_after,
             rand=hop.random(),
         )
-        if isinstance(decision, Retry) and time.monotonic() + decision.delay < self._deadline and self._may_retry():
+        if isinstance(decision, Stop):
+            reason = decision.reason
+        elif time.monotonic() + decision.delay >= self._deadline:
+            reason = "no time is left (timeouts.request)"
+        elif not self._may_retry():
+            reason = "too many retries are under way (upstream_limits.max_retries)"
+        elif not self._within_budget():
+            reason = "too many retries are under way (retry.budget)"
+        else:
             return decision
+        if hop.retry.enabled:
+            self._record.not_retried = reason
         return None
 
     def _may_retry(self) -> bool:
@@ -254,6 +274,18 @@ class Exchange:
         if self._gate is not None and not self._retrying:
             self._retrying = self._gate.limits.begin_retry()
             return self._retrying
+        return True
+
+    def _within_budget(self) -> bool:
+        if self._budget is not None:
+            self._budget.release()
+            self._budget = None
+        budget = self._hop.retry_budget
+        if budget is None:
+            return True
+        if not budget.try_acquire(self._hop.in_flight):
+            return False
+        self._budget = budget
         return True
 
     def _report(self, attempt: Attempt, error: HopError | None) -> None:

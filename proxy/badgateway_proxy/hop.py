@@ -24,6 +24,7 @@ from badgateway_proxy.policies.breaker import Breaker, Event, State
 from badgateway_proxy.policies.endpoint_set import EndpointSet
 from badgateway_proxy.policies.profiles import PROFILES
 from badgateway_proxy.policies.retry import RetryPolicy
+from badgateway_proxy.policies.retry_budget import RetryBudget
 from badgateway_proxy.records import ExchangeRecord, Recorder
 from badgateway_proxy.reply import Reply
 from badgateway_proxy.transport.attempt import Deadlines
@@ -71,6 +72,7 @@ class Hop:
         self.pool = Pool(self.loop, _pool_limits(config), _response_limits(config))
         self.endpoints = EndpointSet(config, self.random, self._endpoint_changed, self.clock.now())
         self._prober = HealthProber(self.loop, self.pool, self._checked)
+        self._retries = RetryBudget(config.retry.budget)
         self._adopt(config)
 
     def _adopt(self, config: HopConfig) -> None:
@@ -79,7 +81,8 @@ class Hop:
         self.limits = config.limits
         #: Requests that came before under this configuration.
         self.repeated: Repeated[Request] = Repeated()
-        self.deadlines = Deadlines(config.timeouts)
+        self.per_try_timeout = config.retry.per_try_timeout
+        self.deadlines = Deadlines(config.timeouts, self.per_try_timeout)
         self._speak_tls(config)
         #: Tells which requests belong together; None where that does not matter.
         self.affinity = affinity if (affinity := Affinity(config.balancing)).on else None
@@ -87,6 +90,9 @@ class Hop:
         self.outlier = self.endpoints.outlier
         self._prober.configure(config.health, self.deadlines, [*self.endpoints.members])
         self.retry = RetryPolicy(config.retry)
+        self._retries.settings = config.retry.budget
+        #: What bounds the retries under way; None where nothing does.
+        self.retry_budget = self._retries if config.retry.budget.enabled else None
         self.breaker_settings = config.breaker
         self.profile = PROFILES[config.profile]
         self.admission = admission_for(config, self.clock.now(), self.admission)
@@ -206,6 +212,7 @@ class Hop:
         self.endpoints.clear(self.clock.now())
         self.apply_config(self._initial)
         self.breaker.reset(self.clock.now())
+        self._retries.refused = 0
         self.recorder.clear()
         self.pool.close_idle()
 
@@ -221,6 +228,7 @@ class Hop:
             "breaker": self.breaker.snapshot(now),
             "endpoints": endpoints,
             "panic": self.endpoints.panic,
+            "retries": {"active": self._retries.active, "refused": self._retries.refused},
             "connections": self.pool.open,
             "in_flight": self.in_flight,
             "upstream": None if self.gate is None else self.gate.state(),

@@ -89,6 +89,8 @@ class ExchangeRecord:
     breaker: str = "closed"
     queued: float = 0.0
     """How long it waited for a connection to the upstream, before its first attempt."""
+    not_retried: str | None = None
+    """Why there was no further attempt, in words; None where retries are off, or nothing had failed."""
     attempts: list[AttemptRecord] = field(default_factory=list)
     proxy_status: str = ""
     """The member that this hop appended."""
@@ -119,6 +121,7 @@ class ExchangeRecord:
             "retry_after": None if self.retry_after is None else math.ceil(self.retry_after),
             "breaker": self.breaker,
             "queued": round(self.queued, 6),
+            "not_retried": self.not_retried,
             "attempts": [attempt.as_dict() for attempt in self.attempts],
             "proxy_status": self.proxy_status,
         }

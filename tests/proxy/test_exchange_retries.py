@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.answers import read_answer, read_answers
 from tests.support.exchanges import NOW, Scripts, asked, post, status
-from tests.support.peers import Script, healthy, refused_address, reset, says
+from tests.support.peers import Script, full_backlog, healthy, refused_address, reset, says
 from tests.support.processes import until
-from tests.support.wire import RawUpstream, running_hop
+from tests.support.wire import RawUpstream, raw_upstream, running_hop
 
 # -- retries -------------------------------------------------------------------------------------------
 
@@ -162,3 +162,154 @@ async def test_a_client_that_leaves_in_the_pause_ends_it() -> None:
             record = await hop.record()
             assert (record["client_gone"], len(record["attempts"])) == (True, 1)
             assert endpoints.connections == [1, 0]
+
+
+@pytest.mark.parametrize(("statuses", "expected"), [([], 429), ([429], 200), ([503], 429)])
+async def test_a_status_by_its_number_is_tried_again_only_where_told(statuses: list[int], expected: int) -> None:
+    async with Scripts() as endpoints:
+        addresses = await endpoints.add(says(status(429)), healthy)
+        retry = {"attempts": 2, "on": ["retriable-status-codes"], "statuses": statuses, "backoff": NOW}
+        async with running_hop(*addresses, retry=retry) as hop:
+            assert (await asked(hop)).status == expected
+
+
+@pytest.mark.parametrize(("wish", "attempts"), [("Retry-After: 0", 2), ("Retry-After: 9", 1)])
+async def test_the_wish_of_a_429_is_honoured_too(wish: str, attempts: int) -> None:
+    async with Scripts() as endpoints:
+        addresses = await endpoints.add(says(status(429, wish)), healthy)
+        retry = {"attempts": 2, "on": ["retriable-status-codes"], "statuses": [429], "backoff": NOW}
+        async with running_hop(*addresses, retry=retry) as hop:
+            await asked(hop)
+            assert len((await hop.record())["attempts"]) == attempts
+
+
+# -- what is told of them ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("retry", "reason"),
+    [
+        ({"attempts": 1}, None),
+        ({"attempts": 2}, "attempts used up"),
+        ({"attempts": 2, "on": ["refused"]}, "connection_terminated is not retried (retry.on)"),
+        ({"attempts": 2, "methods": ["PUT"]}, "GET is not retried (retry.methods)"),
+        (
+            {"attempts": 2, "budget": {"enabled": True, "percent": 0, "min_concurrency": 0}},
+            "too many retries are under way (retry.budget)",
+        ),
+        ({"attempts": 2, "backoff": {"base": "9s", "max": "9s", "jitter": 0}}, "no time is left (timeouts.request)"),
+    ],
+)
+async def test_the_record_says_why_there_was_no_further_attempt(retry: dict[str, Any], reason: str | None) -> None:
+    async with Scripts() as endpoints:
+        addresses = await endpoints.add(says(then="reset"))
+        settings = {"backoff": NOW} | retry
+        async with running_hop(*addresses, retry=settings, timeouts={"request": "5s"}) as hop:
+            assert (await asked(hop)).status == 502
+            assert (await hop.record())["not_retried"] == reason
+
+
+async def test_after_a_success_there_is_nothing_to_explain() -> None:
+    async with Scripts() as endpoints:
+        addresses = await endpoints.add(says(then="reset"), healthy)
+        async with running_hop(*addresses, retry={"attempts": 2, "backoff": NOW}) as hop:
+            assert (await asked(hop)).status == 200
+            assert (await hop.record())["not_retried"] is None
+
+
+async def test_each_attempt_tells_the_endpoint_its_number() -> None:
+    async with Scripts() as endpoints:
+        addresses = await endpoints.add(says(then="reset"), healthy)
+        async with running_hop(*addresses, retry={"attempts": 2, "backoff": NOW}) as hop:
+            await hop.get("/", "X-Attempt-Count: 7", "X-Other: 1")
+            for number, upstream in enumerate(endpoints.upstreams, 1):
+                assert upstream.heads[0].count(b"\r\nX-Attempt-Count: %d\r\n" % number) == 1
+                assert upstream.heads[0].lower().count(b"x-attempt-count") == 1
+                assert b"\r\nX-Other: 1\r\n" in upstream.heads[0]
+
+
+async def test_a_hop_that_never_tries_again_says_nothing_of_attempts_and_passes_on_no_other_hops_count() -> None:
+    async with raw_upstream(healthy) as upstream, running_hop(upstream.address) as hop:
+        await hop.get("/", "X-Attempt-Count: 7")
+        assert b"attempt-count" not in upstream.heads[0].lower()
+
+
+# -- the limit of each try -----------------------------------------------------------------------------
+
+
+async def test_each_try_has_a_limit_of_its_own_and_the_next_begins_behind_it() -> None:
+    async with Scripts() as endpoints:
+        addresses = await endpoints.add(says(then="hang"), healthy)
+        retry = {"attempts": 2, "per_try_timeout": "80ms", "backoff": NOW}
+        async with running_hop(*addresses, retry=retry) as hop:
+            assert (await asked(hop)).status == 200
+            first, second = (await hop.record())["attempts"]
+            assert (first["error"], first["phase"]) == ("http_response_timeout", "wait")
+            assert first["details"] == "no whole response head within 0.08 s of the attempt's beginning"
+            assert second["started"] >= 0.075
+
+
+async def test_a_connection_that_does_not_come_about_counts_towards_the_try() -> None:
+    async with full_backlog() as stuck, raw_upstream(healthy) as upstream:
+        retry = {"attempts": 2, "per_try_timeout": "80ms", "backoff": NOW}
+        async with running_hop(stuck, upstream.address, retry=retry, timeouts={"connect": "5s"}) as hop:
+            assert (await asked(hop)).status == 200
+            first, _ = (await hop.record())["attempts"]
+            assert (first["error"], first["phase"]) == ("connection_timeout", "connect")
+
+
+async def test_a_body_that_takes_longer_than_a_try_may_is_none_of_its_business() -> None:
+    async def pours(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upstream.read_head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
+        for _ in range(6):
+            await asyncio.sleep(0.04)
+            writer.write(b"x")
+
+    retry = {"attempts": 2, "per_try_timeout": "100ms"}
+    async with raw_upstream(pours) as upstream, running_hop(upstream.address, retry=retry) as hop:
+        assert (await asked(hop)).data == b"xxxxxx"
+
+
+async def test_the_whole_deadline_wins_over_a_longer_one_of_the_try() -> None:
+    async with raw_upstream(says(then="hang")) as upstream:
+        retry = {"attempts": 2, "per_try_timeout": "5s"}
+        async with running_hop(upstream.address, retry=retry, timeouts={"request": "80ms"}) as hop:
+            answer = await asked(hop)
+            assert (answer.status, answer.problem["details"]) == (504, "the exchange was not over within 0.08 s")
+
+
+# -- the budget ----------------------------------------------------------------------------------------
+
+
+async def test_the_budget_bounds_the_retries_under_way_and_is_given_back() -> None:
+    """Five requests fail at once. One may try again, at an endpoint that lets it wait; the other four may not."""
+    go, retry = asyncio.Event(), {"attempts": 2, "backoff": NOW, "budget": {"enabled": True, "min_concurrency": 1}}
+    fails, waits = asyncio.Event(), says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", go, b"ok")
+    async with Scripts() as endpoints:
+        addresses = await endpoints.add(says(fails, then="reset"), waits)
+        balancing = {"weights": {addresses[0]: 256}}
+        async with running_hop(*addresses, retry=retry, balancing=balancing) as hop:
+            asking = [asyncio.create_task(hop.get()) for _ in range(5)]
+            await until(lambda: len(endpoints.upstreams[0].heads) == 5)
+            fails.set()
+            await until(lambda: sum(task.done() for task in asking) == 4)
+            (pending,) = [task for task in asking if not task.done()]
+            assert all(read_answer(task.result()).status == 502 for task in asking if task.done())
+            assert hop.hop.state()["retries"] == {"active": 1, "refused": 4}
+            go.set()
+            assert read_answer(await pending).status == 200
+            await until(lambda: hop.hop.state()["retries"]["active"] == 0)
+
+
+async def test_a_client_that_leaves_gives_the_budget_back() -> None:
+    async with Scripts() as endpoints:
+        addresses = await endpoints.add(says(then="reset"), says(then="hang"))
+        retry = {"attempts": 2, "backoff": NOW, "budget": {"enabled": True}}
+        async with running_hop(*addresses, retry=retry) as hop:
+            async with hop.client() as client:
+                await client.get()
+                await until(lambda: endpoints.connections[1])
+                assert hop.hop.state()["retries"]["active"] == 1
+            await hop.record()
+            assert hop.hop.state()["retries"]["active"] == 0

@@ -113,6 +113,17 @@ class BackoffSettings(Section):
         return self
 
 
+class RetryBudgetSettings(Section):
+    """How many retries may be under way at once. Envoy: retry_budget, its defaults, but it is off."""
+
+    enabled: bool = False
+    """Whether there is a budget. Without one, every exchange may use all its attempts."""
+    percent: Annotated[float, Field(ge=0, le=100)] = 20.0
+    """Retries under way, in percent of the requests under way. Envoy: budget_percent."""
+    min_concurrency: Annotated[int, Field(ge=0, le=100_000)] = 3
+    """So many may always be under way, however few requests there are. Envoy: min_retry_concurrency."""
+
+
 class RetrySettings(Section):
     """When the hop tries again by itself. Off by default: attempts is 1."""
 
@@ -121,11 +132,19 @@ class RetrySettings(Section):
     methods: Annotated[tuple[Method, ...], Field(strict=False)] | Literal["any"] = IDEMPOTENT_METHODS
     """Methods that may be tried again; "any" replays a POST too, which may then happen twice."""
     on: tuple[RetryCondition, ...] = Field(default=("connect-failure", "reset", "timeout"), strict=False)
-    """What is tried again. connect-failure: no connection came about. reset: it closed before the response.
-    timeout: sending or waiting took too long. gateway-error: all these, unusable responses, and a received
-    502, 503 or 504. 5xx: all that, and any received 5xx."""
+    """What is tried again. connect-failure: no connection came about. refused: of these only refused ones.
+    reset: it closed before the response. timeout: sending or waiting took too long. gateway-error: all these,
+    unusable responses, and a received 502, 503 or 504. 5xx: all that, and any received 5xx.
+    retriable-status-codes: a received status of retry.statuses."""
+    statuses: tuple[Annotated[int, Field(ge=400, le=599)], ...] = Field(default=(), strict=False)
+    """Received statuses that retriable-status-codes is about. Envoy: retriable_status_codes."""
+    per_try_timeout: Duration = text_default("0s")
+    """For each attempt, from its beginning to the whole head of its response; 0s for no other limit than those
+    of timeouts. Envoy: per_try_timeout; nginx: proxy_next_upstream_timeout is for all attempts together."""
     backoff: BackoffSettings = BackoffSettings()
     """The pause before each retry."""
+    budget: RetryBudgetSettings = RetryBudgetSettings()
+    """How many retries may be under way at once."""
 
 
 class CountWindow(Section):

@@ -34,7 +34,12 @@ class RetryPolicy:
         self._attempts = settings.attempts
         self._methods = None if settings.methods == "any" else frozenset(settings.methods)
         self._on: frozenset[RetryCondition] = frozenset(settings.on)
+        self._statuses = frozenset(settings.statuses if "retriable-status-codes" in self._on else ())
         self._backoff = settings.backoff
+        self.enabled = settings.attempts > 1
+        """Whether there is ever a second attempt."""
+        self.least_status = min((500, *self._statuses))
+        """No received status below this one is tried again."""
 
     def decide(
         self,
@@ -81,15 +86,19 @@ class RetryPolicy:
     def _matches(self, error: ErrorType | None, status: int | None, phase: Phase) -> bool:
         on = self._on
         if error is None:
-            if status is None or status < 500:
+            if status is None or status < self.least_status:
                 return False
-            return "5xx" in on or (status in (502, 503, 504) and "gateway-error" in on)
+            if status in self._statuses:
+                return True
+            return ("5xx" in on and status >= 500) or (status in (502, 503, 504) and "gateway-error" in on)
         condition = ERROR_TABLE[error].retry_condition
         if condition is None:
             return False
         # What breaks while the connection is made is a failed connect, whatever it looks like.
         if phase is Phase.CONNECT:
             condition = "connect-failure"
+        if error is ErrorType.CONNECTION_REFUSED and "refused" in on:
+            return True
         # An upstream's error becomes a 502 or 504, so both status conditions include it, as with Envoy.
         return condition in on or "gateway-error" in on or "5xx" in on
 

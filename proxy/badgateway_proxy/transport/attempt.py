@@ -19,7 +19,9 @@ from badgateway_proxy.transport.response_reader import ResponseHead
 from badgateway_proxy.transport.upstream_connection import UpstreamConnection
 
 _SWITCHING_PROTOCOLS = 101
-_SERVICE_UNAVAILABLE = 503
+#: Statuses with which Retry-After says when to ask again (RFC 9110 section 10.2.3, RFC 6585 section 4).
+_ASK_LATER = (429, 503)
+_NEVER = float("inf")
 
 # Looking up an enum's member takes as long as a call.
 _WAIT, _RECEIVE = Phase.WAIT, Phase.RECEIVE
@@ -37,11 +39,12 @@ class Deadlines:
         "send",
         "silent",
         "stuck",
+        "try_late",
         "whole",
         "whole_late",
     )
 
-    def __init__(self, timeouts: TimeoutSettings) -> None:
+    def __init__(self, timeouts: TimeoutSettings, per_try: float = 0.0) -> None:
         self.connect = timeouts.connect
         self.send = timeouts.send
         self.first_byte = timeouts.first_byte
@@ -50,6 +53,7 @@ class Deadlines:
         self.stuck = f"the peer took in no more of the request for {timeouts.send:g} s"
         self.head_late = f"no whole response head within {timeouts.first_byte:g} s"
         self.silent = f"no more of the body for {timeouts.between_bytes:g} s"
+        self.try_late = f"no whole response head within {per_try:g} s of the attempt's beginning"
         self.whole_late = f"the exchange was not over within {timeouts.request:g} s"
 
 
@@ -78,6 +82,7 @@ class Attempt:
         "mark",
         "record",
         "retry_after",
+        "until",
     )
 
     def __init__(
@@ -103,6 +108,8 @@ class Attempt:
         #: Seconds that the endpoint asks to wait before the next attempt, None if it did not.
         self.retry_after: float | None = None
         self.record = record
+        #: When there must be a response's head, whatever phase it is in; by the loop's clock.
+        self.until = _NEVER
 
     def reuse(self) -> bool:
         """Take an idle connection, if there is one."""
@@ -120,7 +127,7 @@ class Attempt:
         Raises:
             HopError: see `Pool.connect`.
         """
-        deadline = min(self.mark + self._deadlines.connect, self._whole)
+        deadline = min(self.mark + self._deadlines.connect, self._whole, self.until)
         self.connection = connection = await self._pool.connect(self.endpoint, deadline)
         self._opened = True
         self.record.connect = self._lap()
@@ -180,7 +187,9 @@ class Attempt:
         self.record.phase = connection.phase = _WAIT
         deadlines = self._deadlines
         late = self.mark + deadlines.first_byte
-        if late <= self._whole:
+        if self.until < late and self.until < self._whole:
+            connection.expect_within(self.until, _LATE, deadlines.try_late)
+        elif late <= self._whole:
             connection.expect_within(late, _LATE, deadlines.head_late)
         else:
             connection.expect_within(self._whole, _LATE, deadlines.whole_late)
@@ -218,7 +227,7 @@ class Attempt:
         record.wait = now - self.mark
         self.mark = now
         record.status = head.status
-        if head.status == _SERVICE_UNAVAILABLE:
+        if head.status in _ASK_LATER:
             self.retry_after = retry_after_of(head.headers)
         record.phase = connection.phase = _RECEIVE
         if not connection.complete:

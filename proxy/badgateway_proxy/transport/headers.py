@@ -5,6 +5,7 @@ X-Forwarded-* as HAProxy, nginx and Envoy write them; traceparent passes through
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 
@@ -54,7 +55,10 @@ class FieldNames(dict[bytes, bytes]):
         return found
 
 
-_REQUEST_NAMES = FieldNames(HOP_BY_HOP | _REWRITTEN | {b"host"})
+#: Says how often the hop before has tried: nothing that concerns the next one.
+_ATTEMPT_COUNT = b"x-attempt-count"
+
+_REQUEST_NAMES = FieldNames(HOP_BY_HOP | _REWRITTEN | {b"host", _ATTEMPT_COUNT})
 _RESPONSE_NAMES = FieldNames(HOP_BY_HOP | _APPENDED)
 
 #: Request fields that say what to do with the request.
@@ -276,11 +280,23 @@ def upgrade_of(headers: RawHeaders) -> bytes | None:
 
 
 def retry_after_of(headers: RawHeaders) -> float | None:
-    """Retry-After in seconds (RFC 9110 section 10.2.3); None where it is not there, or a date."""
+    """Retry-After in seconds (RFC 9110 section 10.2.3); a date counts from that in Date. None where it says nothing."""
+    asked = date = None
     for name, value in headers:
-        if name.lower() == b"retry-after" and value.strip().isdigit():
-            return float(value)
-    return None
+        lower = name.lower()
+        if lower == b"retry-after":
+            asked = value.strip()
+        elif lower == b"date":
+            date = value
+    if asked is None or asked.isdigit():
+        return None if asked is None else float(asked[:9])
+    if date is None:
+        return None
+    try:
+        until, sent = (parsedate_to_datetime(text.decode("latin-1")) for text in (asked, date))
+        return max(0.0, (until - sent).total_seconds())
+    except (ValueError, TypeError):  # no date; or only one of them knows its time zone
+        return None
 
 
 def named_by_connection(values: Sequence[bytes]) -> Set[bytes]:

@@ -82,6 +82,11 @@ def test_any_method_if_told() -> None:
         ("connect-failure", "connection_terminated", None, "connect", True),
         ("connect-failure", "connection_terminated", None, "wait", False),
         ("connect-failure", "http_response_timeout", None, "wait", False),
+        ("refused", "connection_refused", None, "connect", True),
+        ("refused", "connection_timeout", None, "connect", False),
+        ("refused", "connection_terminated", None, "wait", False),
+        ("refused", None, 503, "receive", False),
+        ("retriable-status-codes", None, 503, "receive", False),
         ("reset", "connection_terminated", None, "wait", True),
         ("reset", "http_response_incomplete", None, "receive", True),
         ("reset", "connection_refused", None, "connect", False),
@@ -110,9 +115,34 @@ def test_conditions(on: RetryCondition, error: str | None, status: int | None, p
     assert isinstance(decision, Retry) is again
 
 
+@pytest.mark.parametrize(
+    ("on", "statuses", "status", "again"),
+    [
+        (["retriable-status-codes"], [429, 503], 429, True),
+        (["retriable-status-codes"], [429, 503], 503, True),
+        (["retriable-status-codes"], [429, 503], 502, False),
+        (["retriable-status-codes"], [503], 404, False),
+        (["5xx"], [429], 429, False),
+        (["5xx", "retriable-status-codes"], [429], 500, True),
+        (["5xx", "retriable-status-codes"], [429], 430, False),
+    ],
+)
+def test_statuses_by_number(on: list[str], statuses: list[int], status: int, again: bool) -> None:
+    tried = policy(on=on, statuses=statuses)
+    decision = decide(tried, error=None, status=status, phase=Phase.RECEIVE)
+    assert isinstance(decision, Retry) is again
+    # An exchange asks only about what is not below this.
+    assert not again or status >= tried.least_status
+
+
+def test_says_whether_there_is_ever_a_second_attempt() -> None:
+    assert policy().enabled
+    assert not RetryPolicy(RetrySettings()).enabled
+
+
 @pytest.mark.parametrize("error", [error for error, info in ERROR_TABLE.items() if info.retry_condition is None])
 def test_what_the_table_excludes_is_never_tried_again(error: ErrorType) -> None:
-    everything = policy(on=["connect-failure", "reset", "timeout", "gateway-error", "5xx"], methods="any")
+    everything = policy(on=["connect-failure", "refused", "reset", "timeout", "gateway-error", "5xx"], methods="any")
     for phase in Phase:
         assert isinstance(decide(everything, error=error, phase=phase), Stop)
 

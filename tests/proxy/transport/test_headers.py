@@ -189,6 +189,12 @@ def test_the_hops_own_framing_comes_last(options: dict[str, object], added: Fiel
 def test_retry_after_in_seconds_and_nothing_else() -> None:
     assert headers.retry_after_of([(b"Retry-after", b" 7 ")]) == 7.0
     assert headers.retry_after_of([(b"Retry-After", b"Fri, 31 Dec 1999 23:59:59 GMT")]) is None
+    dated = [(b"date", b"Fri, 31 Dec 1999 23:58:00 GMT"), (b"Retry-After", b"Fri, 31 Dec 1999 23:59:59 GMT")]
+    assert headers.retry_after_of(dated) == 119.0
+    assert headers.retry_after_of([(b"Date", b"Fri, 31 Dec 1999 23:59:59 GMT"), dated[0]]) is None
+    assert headers.retry_after_of([(b"Date", b"Sat, 01 Jan 2000 00:00:09 GMT"), dated[1]]) == 0.0
+    assert headers.retry_after_of([(b"Date", b"yesterday"), dated[1]]) is None
+    assert headers.retry_after_of([dated[0], (b"Retry-After", b"soon")]) is None
     assert headers.retry_after_of([(b"Retry-After", b"-1")]) is None
     assert headers.retry_after_of([]) is None
 
