@@ -81,9 +81,9 @@ async def test_what_belongs_together_goes_to_one_endpoint_and_elsewhere_when_tha
             change(hop, balancing={"drain": [homes[0]]})
             (elsewhere,) = await endpoints_asked(hop, 3, "X-User: 0")
             assert elsewhere != homes[0]
-            for user, home in enumerate(homes):
-                if home != homes[0]:
-                    assert list(await endpoints_asked(hop, 1, f"X-User: {user}")) == [home]
+            for user, theirs in enumerate(homes):
+                if theirs != homes[0]:
+                    assert list(await endpoints_asked(hop, 1, f"X-User: {user}")) == [theirs]
 
 
 # -- sticky sessions -----------------------------------------------------------------------------------
