@@ -42,6 +42,7 @@ def test_an_exchange_as_json() -> None:
         "client_gone": False,
         "retry_after": 7,
         "breaker": "closed",
+        "not_retried": None,
         "queued": 0.0,
         "attempts": [
             {
