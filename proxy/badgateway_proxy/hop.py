@@ -1,6 +1,7 @@
 """One gateway: its configuration made live, what exchanges need at hand, what the admin API may do to it."""
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,8 @@ from badgateway_proxy.transport.request import Request
 from badgateway_proxy.transport.response_reader import ResponseLimits
 from badgateway_proxy.transport.tls_contexts import upstream_context
 from badgateway_proxy.upstream_gate import UpstreamGate
+
+_LOG = logging.getLogger("badgateway_proxy.exchange")
 
 #: Stands in for a request that never was one: a HTTP/1.1 client's that says nothing about itself.
 _NO_REQUEST = Request(
@@ -112,6 +115,7 @@ class Hop:
             "max_headers": config.limits.request_header_count,
         }
         self.max_connections = config.limits.connections
+        self._log_exchanges = config.log_exchanges
 
     def _speak_tls(self, config: HopConfig) -> None:
         """Be ready for TLS with the upstreams, if it is spoken to any; the context is made anew only if it changes."""
@@ -136,6 +140,8 @@ class Hop:
     def ended(self, record: ExchangeRecord) -> None:
         """An exchange is over, whatever became of it."""
         self.recorder.add(record)
+        if self._log_exchanges:
+            _log(record)
         self.in_flight -= 1
         if self._idle is not None and not self.in_flight:
             self._idle.set()
@@ -158,6 +164,8 @@ class Hop:
         except ConnectionError:
             record.client_gone = True
         self.recorder.add(record)
+        if self._log_exchanges:
+            _log(record)
 
     def is_in(self, via: Sequence[bytes]) -> bool:
         """Whether this hop's name stands in a Via header already (RFC 9110 section 7.6.3)."""
@@ -235,6 +243,10 @@ class Hop:
             "clock_offset": self.clock.offset,
             "totals": self.recorder.totals(),
         }
+
+
+def _log(record: ExchangeRecord) -> None:
+    _LOG.info("%s %s %s", record.method, record.target, record.status or "-", extra={"exchange": record.as_dict()})
 
 
 def _pool_limits(config: HopConfig) -> PoolLimits:

@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
+from badgateway_proxy.histograms import Durations
+
 _QUEUE_SIZE = 1000
+
+#: Methods that are counted by name; OpenTelemetry's name for all others is `_OTHER`.
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"))
 
 
 @dataclass(slots=True)
@@ -183,18 +188,18 @@ class Recorder:
         self._last_id += 1
         record.id = self._last_id
         self._records.append(record)
-        status = record.status
-        if status is not None:
-            self._statuses[status // 100] += 1
-        if record.error is not None:
-            self._errors[record.error] += 1
-        if len(record.attempts) > 1:
-            self._retries += len(record.attempts) - 1
+        status, attempts = record.status, record.attempts
+        method = record.method if record.method in _METHODS else "_OTHER"
+        self.exchanges.add((method, status, record.error), record.duration)
+        for attempt in attempts:
+            took = attempt.connect + attempt.send + attempt.wait + attempt.receive
+            self.attempts.add((attempt.endpoint, method, attempt.status, attempt.error), took)
+        if len(attempts) > 1:
+            self._retries += len(attempts) - 1
         if record.client_gone:
             self._client_gone += 1
         if record.truncated:
             self._truncated += 1
-        self._exchanges += 1
         if self._subscriptions:
             self.publish(Event("exchange", record))
 
@@ -231,10 +236,18 @@ class Recorder:
 
     def totals(self) -> dict[str, Any]:
         """Counts as JSON: exchanges, by status class and by error type, retries, truncated, client_gone."""
+        statuses: Counter[int] = Counter()
+        errors: Counter[str] = Counter()
+        for labels, seen in self.exchanges.by_labels.items():
+            _, status, error = labels or (None, None, None)
+            if status is not None:
+                statuses[status // 100] += seen.count
+            if error is not None:
+                errors[error] += seen.count
         return {
-            "exchanges": self._exchanges,
-            "by_status": {f"{klass}xx": count for klass, count in sorted(self._statuses.items())},
-            "by_error": dict(sorted(self._errors.items())),
+            "exchanges": sum(seen.count for seen in self.exchanges.by_labels.values()),
+            "by_status": {f"{klass}xx": count for klass, count in sorted(statuses.items())},
+            "by_error": dict(sorted(errors.items())),
             "retries": self._retries,
             "truncated": self._truncated,
             "client_gone": self._client_gone,
@@ -251,6 +264,8 @@ class Recorder:
         self._clear_totals()
 
     def _clear_totals(self) -> None:
-        self._statuses: Counter[int] = Counter()
-        self._errors: Counter[str] = Counter()
-        self._exchanges = self._retries = self._truncated = self._client_gone = 0
+        #: How long exchanges took, by method, status and the hop's own error type.
+        self.exchanges: Durations[tuple[str, int | None, str | None]] = Durations()
+        #: How long attempts took, by endpoint, method, status and error type.
+        self.attempts: Durations[tuple[str, str, int | None, str | None]] = Durations()
+        self._retries = self._truncated = self._client_gone = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -63,6 +64,20 @@ async def test_a_reset_is_a_new_beginning() -> None:
         assert (state["breaker"]["state"], state["breaker"]["calls"], state["clock_offset"]) == ("closed", 0, 0)
         assert (state["totals"]["exchanges"], hop.hop.recorder.query()) == (0, [])
         assert hop.hop.config.timeouts.first_byte == 5
+
+
+async def test_exchanges_are_logged_as_json_where_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "badgateway_proxy.exchange")
+    async with raw_upstream(healthy) as upstream, running_hop(upstream.address) as hop:
+        await hop.get("/quiet")
+        await hop.records(1)
+        changed(hop.hop, log_exchanges=True)
+        await hop.get("/told")
+        await hop.send(b"nonsense\r\n\r\n")
+        records = await hop.records(3)
+    lines = [json.loads(JsonFormatter().format(each)) for each in caplog.records]
+    assert [line["exchange"] for line in lines] == records[1:]
+    assert lines[0]["message"] == "GET /told 200"
 
 
 async def test_a_change_of_the_breaker_is_told_to_who_listens() -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from badgateway_proxy.admin.guard import make_guards
+from badgateway_proxy.admin.metrics import exposition
 from badgateway_proxy.admin.tokens import resolve_token
 from badgateway_proxy.clock import Clock
 from badgateway_proxy.configuration.config import ConfigError, HopConfig, ImmutableFieldError, merge_patch, public_view
@@ -78,6 +79,7 @@ def make_admin_app(hop: HopControl, *, heartbeat: float = HEARTBEAT) -> web.Appl
             web.get("/config", api.get_config),
             web.patch("/config", api.patch_config),
             web.get("/state", api.get_state),
+            web.get("/metrics", api.get_metrics),
             web.post("/breaker", api.post_breaker),
             web.post("/reset", api.post_reset),
             web.post("/clock", api.post_clock),
@@ -119,6 +121,11 @@ class _AdminApi:
     async def get_state(self, request: web.Request) -> web.Response:
         """Breaker, endpoints, connections, totals."""
         return web.json_response(self._hop.state())
+
+    async def get_metrics(self, request: web.Request) -> web.Response:
+        """What was counted, in Prometheus' text format or OpenMetrics."""
+        text, content_type = exposition(self._hop.recorder, self._hop.state(), request.headers.get("Accept", ""))
+        return web.Response(body=text, headers={"Content-Type": content_type})
 
     async def post_breaker(self, request: web.Request) -> web.Response:
         """Order the breaker into a state; answers with its state."""

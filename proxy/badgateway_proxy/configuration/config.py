@@ -113,6 +113,8 @@ class HopConfig(Section):
     """How many of the first bytes that an upstream sent are kept and shown when something was wrong."""
     records: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """How many exchange records are kept."""
+    log_exchanges: bool = False
+    """Log each exchange's record as a line of JSON on stderr."""
     debug: bool = False
     """Show upstream bytes in error pages. They may hold secrets: never where strangers can see them."""
     exit_with_stdin: bool = False
