@@ -11,6 +11,7 @@ import pytest
 
 from badgateway_proxy.configuration.config import HopConfig, merge_patch
 from badgateway_proxy.hop import Hop
+from badgateway_proxy.process.jsonlog import JsonFormatter
 from badgateway_proxy.transport.attempt import Attempt
 from tests.support.answers import read_answer
 from tests.support.peers import OK, healthy, says
