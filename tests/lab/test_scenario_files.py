@@ -23,7 +23,7 @@ from badgateway_upstream import FAULTS
 ROOT = catalogue.root()
 PATHS = {catalogue.id_of(path): path for path in catalogue.files(ROOT)}
 SCENARIOS = {id_: load_scenario(path) for id_, path in PATHS.items()}
-OWN_WORDS = {"unknown method", "quota", "bindings that loop"}
+OWN_WORDS = {"unknown method", "quota", "bindings that loop", "negotiation set up wrong"}
 """Causes that are neither an error type, nor a fault, nor a step: a request or a setting that is wrong."""
 LONGEST_TRAFFIC = 6.0
 """Seconds. A scenario takes less than ten, on a busy machine too."""

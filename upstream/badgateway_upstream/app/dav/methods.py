@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from badgateway_upstream.app.answers import Answer, without
 from badgateway_upstream.app.dav import documents
+from badgateway_upstream.app.dav.negotiable import negotiable, negotiated
 from badgateway_upstream.app.dav.paths import PathError, Segments, href_of, name_of, segments_of, source_of
 from badgateway_upstream.app.dav.properties import Context, hrefs_of, response_for
 from badgateway_upstream.app.dav.settings import DavSettings
@@ -107,6 +108,11 @@ class Dav:
             raise RefusedError(404, f"there is nothing at {request.path[:200]}")
         if found.collection:
             return self._make(request, 200, self._listing(found, segments), "text/html; charset=utf-8")
+        if negotiable(found):
+            told = self._store.read(lambda db: negotiated(request, Tree(db), segments, found))
+            if told.problem:
+                raise RefusedError(told.status, told.problem, extra=told.headers)
+            return self._make(request, told.status, told.content, told.content_type, told.headers)
         content = self._store.read(lambda db: Tree(db).content(found))
         extra = f"ETag: {found.etag}\r\nLast-Modified: {formatdate(found.modified, usegmt=True)}\r\n"
         return self._make(request, 200, content, found.content_type, extra)
