@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -17,6 +18,14 @@ from badgateway.running.reading import Reading
 
 BODY_CAP = 256 * 1024
 """Bytes of a body that are kept by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a slow client sends: so many bytes, and again after `every` seconds."""
+
+    bytes: int
+    every: float
 
 
 async def send(
@@ -28,15 +37,18 @@ async def send(
     timeout: float = 30.0,
     *,
     body_cap: int = BODY_CAP,
+    version: str = "1.1",
+    pace: Pace | None = None,
 ) -> Answer:
     """Send one request over a connection of its own to `url` (scheme, host and port) and return what came of it.
 
-    `timeout` is for all of it, in seconds. Network trouble is in the answer's `failure`, never raised.
+    `timeout` is for all of it, in seconds. `version` of HTTP is what the request line says, whatever that is; `pace`
+    sends slowly, and stops when an answer came. Network trouble is in the answer's `failure`, never raised.
     Raises ValueError for a request that cannot be written (a line break in a header, no http URL).
     """
     client = Client(url, body_cap=body_cap)
     try:
-        return await client.send(method, path, headers, body, timeout)
+        return await client.send(method, path, headers, body, timeout, version=version, pace=pace)
     finally:
         client.close()
 
@@ -67,9 +79,12 @@ class Client:
         headers: Mapping[str, str] | Iterable[Header] = (),
         body: bytes | None = None,
         timeout: float = 30.0,
+        *,
+        version: str = "1.1",
+        pace: Pace | None = None,
     ) -> Answer:
         """As the function `send`, over a kept connection if there is one."""
-        request_id, head = self._head(method, path, headers, body)
+        request_id, head = self._head(f"{method} {path} HTTP/{version}", headers, body)
         loop = asyncio.get_running_loop()
         started = loop.time()
         reading = Reading(request_id, method, self.body_cap, started)
@@ -79,7 +94,7 @@ class Client:
             async with asyncio.timeout_at(deadline):
                 if connection is None:
                     _, connection = await loop.create_connection(_Connection, self.host, self.port)
-                await connection.exchange(reading, head + (body or b""))
+                await connection.exchange(reading, head + (body or b""), pace)
         except TimeoutError:
             reading.fail("timed_out", f"no answer within {timeout:g} s")
         except ConnectionResetError:
@@ -91,9 +106,7 @@ class Client:
                 self._put_back(connection, reading)
         return reading.answer(loop.time())
 
-    def _head(
-        self, method: str, path: str, headers: Mapping[str, str] | Iterable[Header], body: bytes | None
-    ) -> tuple[str, bytes]:
+    def _head(self, line: str, headers: Mapping[str, str] | Iterable[Header], body: bytes | None) -> tuple[str, bytes]:
         given = list(headers.items() if isinstance(headers, Mapping) else headers)
         names = {name.lower() for name, _ in given}
         if "host" not in names:
@@ -104,7 +117,7 @@ class Client:
         if not request_id:
             request_id = uuid.uuid4().hex
             given.append(("X-Request-ID", request_id))
-        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given)]
+        lines = [line, *(f"{name}: {value}" for name, value in given)]
         if any("\r" in line or "\n" in line for line in lines):
             raise ValueError("a request line or header cannot hold a line break")
         return request_id, "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
@@ -132,18 +145,28 @@ class _Connection(asyncio.Protocol):
         self._finished: asyncio.Future[None] | None = None
         self.open = False
 
-    async def exchange(self, reading: Reading, request: bytes) -> None:
+    async def exchange(self, reading: Reading, request: bytes, pace: Pace | None = None) -> None:
         """Send a request and wait until its exchange is done."""
         self._reading = reading
         self._finished = asyncio.get_running_loop().create_future()
         if self.transport is None or not self.open:
             reading.lost("FIN")
             return
-        self.transport.write(request)
         try:
+            if pace is None:
+                self.transport.write(request)
+            else:
+                await self._send_slowly(request, pace, self._finished)
             await self._finished
         finally:
             self._reading = None
+
+    async def _send_slowly(self, request: bytes, pace: Pace, finished: asyncio.Future[None]) -> None:
+        for start in range(0, len(request), pace.bytes):
+            if self.transport is None or not self.open or finished.done():
+                return
+            self.transport.write(request[start : start + pace.bytes])
+            await asyncio.wait([finished], timeout=pace.every)
 
     def close(self) -> None:
         """Close at once; what is still unsent is dropped."""

@@ -14,7 +14,7 @@ from badgateway.running.checking import first_unmet, needs_trace
 from badgateway.running.labview import FaultLike, LabLike
 from badgateway.running.measuring import evaluate
 from badgateway.running.observations import Observation
-from badgateway.running.probe import send
+from badgateway.running.probe import Pace, send
 from badgateway.running.results import Check, Seen, TraceLike
 from badgateway.scenario.expectation import Expectation
 from badgateway.scenario.request import Request
@@ -70,12 +70,15 @@ async def _send_all(request: Request, url: str, clock: Callable[[], float]) -> t
         body = json.dumps(request.json_body).encode()
         if "content-type" not in {name.lower() for name in request.headers}:
             headers.append(("Content-Type", "application/json"))
+    pace = None if request.drip is None else Pace(request.drip.bytes, request.drip.every)
     turns = asyncio.Semaphore(request.concurrency)
 
     async def one() -> tuple[Answer, Observation]:
         async with turns:
             started = clock()
-            answer = await send(url, request.method, request.path, headers, body, request.timeout)
+            answer = await send(
+                url, request.method, request.path, headers, body, request.timeout, version=request.version, pace=pace
+            )
             return answer, observation_of(answer, request, started, clock())
 
     async with asyncio.TaskGroup() as group:
@@ -105,7 +108,8 @@ async def _trace(lab: LabLike, answer: Answer, entry: str | None) -> TraceLike |
     """The trace of a request, as whole as it gets: the lab waits for the records that must still come."""
     if entry is None or answer.failure == "refused":
         return None  # no hop can have seen it
-    found = await lab.exchanges(request_id=answer.request_id)
+    # a hop that could not read the request has given it an id of its own
+    found = await lab.exchanges(request_id=answer.header("X-Request-ID") or answer.request_id)
     return found[-1] if found else None
 
 

@@ -50,8 +50,23 @@ Headers = Annotated[dict[str, str], AfterValidator(_headers)]
 Patience = Annotated[Duration, AfterValidator(_patience)]
 """How long a client waits, in seconds; longer than none at all."""
 
+
+def _version(value: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,3}\.[0-9]{1,3}", value):
+        raise ValueError(f'a version is two numbers and a dot, such as "2.0", unlike {as_text(value)}')
+    return value
+
+
+Version = Annotated[str, AfterValidator(_version)]
 Method = Annotated[str, AfterValidator(_method)]
 RequestPath = Annotated[str, AfterValidator(_path)]
+
+
+class Drip(Strict):
+    """How a slow client sends: so many bytes at a time, head and body alike."""
+
+    bytes: int = Field(default=1, ge=1)
+    every: Patience
 
 
 class Request(Strict):
@@ -67,6 +82,10 @@ class Request(Strict):
     """Where the request enters: cdn, lb, or an instance such as app-1."""
     timeout: Patience = Field(default=PATIENCE, json_schema_extra={"default": format_duration(PATIENCE)})
     """The client's own patience."""
+    version: Version = "1.1"
+    """The version of HTTP in the request line. What is sent stays HTTP/1.1, whatever this says."""
+    drip: Drip | None = None
+    """Send slowly: `{bytes: 10, every: 100ms}`."""
     times: int = Field(default=1, ge=1, le=10_000)
     concurrency: int = Field(default=1, ge=1, le=1_000)
 

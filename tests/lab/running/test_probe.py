@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from badgateway.running.probe import Client, send
+from badgateway.running.probe import Client, Pace, send
 from badgateway.running.reading import Reading
 from tests.support.scripted import OK, request_id_of, scripted, sends
 
@@ -212,3 +212,31 @@ async def test_a_line_break_cannot_be_smuggled_in(headers: dict[str, str]) -> No
         await send("http://127.0.0.1:1", headers=headers)
     with pytest.raises(ValueError, match="no http:// URL"):
         await send("ftp://x")
+
+
+async def test_the_request_line_says_the_version_that_it_is_told_to() -> None:
+    async with scripted(sends(OK)) as server:
+        await send(server.url, version="3.7")
+    assert server.heads[0].startswith(b"GET / HTTP/3.7\r\n")
+
+
+async def test_a_slow_client_sends_little_by_little() -> None:
+    async with scripted(sends(OK)) as server:
+        began = asyncio.get_running_loop().time()
+        answer = await send(server.url, "POST", "/", {}, b"hello", pace=Pace(40, 0.02))
+        lasted = asyncio.get_running_loop().time() - began
+    assert answer.status == 200
+    assert lasted >= 0.02 * (len(server.heads[0]) // 40 - 1)
+
+
+async def test_a_slow_client_stops_when_it_is_answered() -> None:
+    async def at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(at_once, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        answer = await send(url, pace=Pace(1, 3600.0), timeout=5)
+    assert (answer.status, answer.failure) == (408, None)
