@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -28,8 +29,11 @@ class Scripted:
 
 
 @asynccontextmanager
-async def scripted(handler: Handler) -> AsyncIterator[Scripted]:
-    """Serve each request with `handler` (requests without a body), keeping the connection until it closes it."""
+async def scripted(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[Scripted]:
+    """Serve each request with `handler` (requests without a body), keeping the connection until it closes it.
+
+    With `tls`, over that.
+    """
     server_side = Scripted("")
     tasks: set[asyncio.Task[None]] = set()
 
@@ -50,9 +54,9 @@ async def scripted(handler: Handler) -> AsyncIterator[Scripted]:
             tasks.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     host, port = server.sockets[0].getsockname()[:2]
-    server_side.url = f"http://{host}:{port}"
+    server_side.url = f"{'http' if tls is None else 'https'}://{host}:{port}"
     try:
         yield server_side
     finally:

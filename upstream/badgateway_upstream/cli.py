@@ -81,6 +81,11 @@ def _list_faults(ctx: click.Context, param: click.Parameter, value: bool) -> Non
 @click.option("--token-file", help="File with the control API's token; created if absent.")
 @click.option("--database", help="SQLite file, which instances may share. Default: a private one.")
 @click.option("--backend", help="Relay to this http:// URL, and break its answers instead of the shop's.")
+@click.option("--tls", is_flag=True, help="Serve HTTPS.")
+@click.option(
+    "--authority",
+    help="PEM file with the CA certificate and key that sign the certificates; made if absent. Default: a private one.",
+)
 @click.option("--allow-public", is_flag=True, help="Let --backend be a public address.")
 @click.option("--fault", "inline", multiple=True, help="A fault to set at start, as YAML or JSON. Repeatable.")
 @click.option("--faults", "files", multiple=True, help="YAML file with a fault, or a list of them. Repeatable.")
@@ -133,6 +138,8 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
         "files": options["folder"],
         "database": options["database"],
         "backend": options["backend"],
+        "tls": options["tls"],
+        "authority": options["authority"],
         "default_fault_duration": options["fault_duration"],
         "max_fault_duration": options["max_fault_duration"],
         "boot_delay": options["boot_delay"],

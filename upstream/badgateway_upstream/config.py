@@ -75,6 +75,10 @@ class InstanceConfig(Strict):
     """Whether the backend may be outside loopback and private networks."""
     files: FilePath | None = None
     """The folder that scripts may send files from."""
+    tls: bool = False
+    """Serve HTTPS, with a certificate for its address, localhost and its name."""
+    authority: FilePath | None = None
+    """PEM file of the authority that signs its certificates: CA certificate and key; made if it is not there."""
     faults: Annotated[list[SerializeAsAny[FaultSpec]], Field(max_length=MOST_CONFIGURED)] = Field(default_factory=list)
     boot_delay: Duration = 0.0
     """How long it waits before it listens."""

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sqlite3
+import ssl
 import sys
 import threading
 import time
@@ -29,16 +30,18 @@ from badgateway_upstream.clock import Clock
 from badgateway_upstream.config import InstanceConfig
 from badgateway_upstream.control import api as control
 from badgateway_upstream.control.access import find_token
-from badgateway_upstream.engine.activefault import ActiveFault, Exchange
+from badgateway_upstream.engine.activefault import ActiveFault, Exchange, OneTime
 from badgateway_upstream.engine.book import Book, Limits, RefusedError
 from badgateway_upstream.engine.process import ThisProcess
-from badgateway_upstream.engine.registry import FaultSpec, Process
+from badgateway_upstream.engine.registry import FAULTS, FaultSpec, Handshake, Process
 from badgateway_upstream.events import EventWriter, log_to_stderr
 from badgateway_upstream.portowner import owner_of
 from badgateway_upstream.service import App
+from badgateway_upstream.wire.certificates import Certificates
 from badgateway_upstream.wire.connection import Connection
 from badgateway_upstream.wire.listener import Listener
 from badgateway_upstream.wire.requests import Request
+from badgateway_upstream.wire.tls_stream import TlsStream
 
 _LOG: Final = logging.getLogger("badgateway_upstream.instance")
 _REPLY_FIRST: Final = 0.02
@@ -66,7 +69,8 @@ class Instance:
         self._loop = asyncio.get_running_loop()
         limits = Limits(config.default_fault_duration, config.max_fault_duration, config.files)
         self.book = Book(self.name, self._clock, limits, emit, self._end_process_fault, records=config.records)
-        self._listener = Listener(config.listen.host, config.listen.port, config.backlog, lambda: Connection(self))
+        self._listener = Listener(config.listen.host, config.listen.port, config.backlog, self._protocol)
+        self._certificates: Certificates | None = None
         self._storage = Storage()
         self.process = ThisProcess(self._listener, self._storage, self._close_idle)
         self._workers = Workers(config.workers)
@@ -86,10 +90,16 @@ class Instance:
         """Where it listens, ``host:port``."""
         return self._listener.address
 
+    def _protocol(self) -> asyncio.Protocol:
+        connection = Connection(self)
+        return connection if self._certificates is None else TlsStream(connection)
+
     async def start(self) -> None:
-        """Listen. Raises PortTakenError, MissingVariableError, sqlite3.Error, OSError."""
+        """Listen. Raises PortTakenError, AuthorityError, MissingVariableError, sqlite3.Error, OSError."""
         config = self.config
         provide(config.environment, check=config.check_environment)
+        if config.tls:
+            self._certificates = Certificates(config.authority, (config.listen.host, "localhost", self.name))
         if config.backend is not None:
             self.app = Relay(self.name, config.backend, allow_public=config.allow_public)
         else:
@@ -158,6 +168,15 @@ class Instance:
         if not self._connections:
             self._all_closed.set()
 
+    def tls_for(self, handshake: OneTime | None) -> ssl.SSLContext | None:
+        """See `connection.Service`."""
+        assert self._certificates is not None
+        effect = None if handshake is None else handshake.fault.kind.effect
+        if handshake is None or not isinstance(effect, Handshake):
+            return self._certificates.good
+        handshake.fire()
+        return effect.context(handshake.fault.spec, self._certificates)
+
     def began(self, request: Request, peer: str) -> Exchange:
         """See `connection.Service`."""
         self._count += 1
@@ -176,6 +195,8 @@ class Instance:
 
     def set_fault(self, spec: FaultSpec) -> ActiveFault:
         """See `control.Controlled`."""
+        if FAULTS[spec.kind].needs_tls and self._certificates is None:
+            raise RefusedError(409, f"{spec.kind} happens in TLS, which {self.name} does not speak; start it with tls")
         fault = self.book.add(spec)
         instance = spec.when.instance
         if isinstance(fault.kind.effect, Process) and spec.when.at_once and instance in (None, self.name):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from badgateway_upstream.app.answers import Answer
-from badgateway_upstream.engine.activefault import Exchange
+from badgateway_upstream.engine.activefault import Exchange, OneTime
 from badgateway_upstream.engine.book import Book
 from badgateway_upstream.engine.registry import ProcessControls
 from badgateway_upstream.wire.requests import Request
@@ -36,6 +37,9 @@ class Service(Protocol):
     @property
     def app(self) -> App:
         """What answers."""
+
+    def tls_for(self, handshake: OneTime | None) -> ssl.SSLContext | None:
+        """How to speak TLS on a connection, by the fault that acts on it; None: not at all."""
 
     @property
     def process(self) -> ProcessControls:

@@ -35,7 +35,7 @@ TIERS = (*HOPS, "app")
 WIRED = frozenset(("name", "tier", "listen", "admin", "upstreams", "exit_with_stdin"))
 """What the lab decides about a hop, so that a chain cannot."""
 
-WIRED_APP = frozenset(("name", "listen", "admin", "database", "faults", "exit_with_stdin"))
+WIRED_APP = frozenset(("name", "listen", "admin", "database", "authority", "faults", "exit_with_stdin"))
 """What the lab decides about an instance. Faults among it: one set behind the lab's back could not be proven."""
 
 # Off, so that every failure shows as what it is; a chain that mentions a hop's breaker switches it on. Small enough
@@ -199,17 +199,30 @@ class ChainSpec(BaseModel):
         """Every name that a fault, a restart or a stop can be aimed at."""
         return (*self.hops, "app", *self.instances)
 
-    def hop_config(self, hop: str, wiring: Mapping[str, Any]) -> HopConfig:
+    def serves_tls(self, tier: str) -> bool:
+        """Whether whoever connects to this tier must speak TLS."""
+        if tier in HOPS:
+            return bool(getattr(self, tier).get("tls", {}).get("enabled"))
+        return bool(self.app.overrides.get("tls"))
+
+    @property
+    def needs_authority(self) -> bool:
+        """Whether anybody in the chain speaks TLS, or may be told to by switching it on towards an upstream."""
+        return any(self.serves_tls(tier) for tier in TIERS) or any("upstream_tls" in getattr(self, hop) for hop in HOPS)
+
+    def hop_config(
+        self, hop: str, wiring: Mapping[str, Any], given: Mapping[str, Any] = MappingProxyType({})
+    ) -> HopConfig:
         """The full configuration of a hop; its breaker is on if the chain mentions it.
 
-        `wiring`: upstreams, listen, admin, exit_with_stdin.
+        `wiring`: upstreams, listen, admin, exit_with_stdin. `given`: what it has unless the chain says otherwise.
         """
         overrides: dict[str, Any] = getattr(self, hop)
-        settings = merge(HOP_DEFAULTS[hop], overrides)
+        settings = merge(merge(HOP_DEFAULTS[hop], given), overrides)
         if "breaker" in overrides:
             settings["breaker"]["enabled"] = overrides["breaker"].get("enabled", True)
         return HopConfig.model_validate({**settings, "name": hop, "tier": hop, **wiring})
 
     def instance_config(self, instance: str, wiring: Mapping[str, Any]) -> InstanceConfig:
-        """The full configuration of an instance. `wiring`: listen, admin, database, exit_with_stdin."""
+        """The full configuration of an instance. `wiring`: listen, admin, database, authority, exit_with_stdin."""
         return InstanceConfig.model_validate({**self.app.overrides, "name": instance, **wiring})

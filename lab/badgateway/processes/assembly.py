@@ -16,6 +16,7 @@ from badgateway.chain.nodes import HopAdmin, InstanceAdmin, Node
 from badgateway.chain.spec import ChainSpec
 from badgateway.inputs.problems import path_text
 from badgateway.inputs.validation import findings
+from badgateway.processes.certificates import Authority
 from badgateway.processes.forkserver import HOP, INSTANCE, ForkServer
 from badgateway.processes.ports import Ports, Reservations
 from badgateway.processes.rundir import RunDir
@@ -34,6 +35,7 @@ class Assembly:
         self._chain, self._ports, self._forkserver = chain, ports, forkserver
         self._reserved = Reservations(ports.host if ports else "127.0.0.1")
         self._addresses: dict[str, tuple[int, int]] = {}
+        self._authority = Authority(self.rundir.path) if chain.needs_authority else None
 
     def build(self, session: aiohttp.ClientSession, on_change: OnChange, on_line: OnLine) -> list[Node]:
         """Reserve every address and describe every process, outermost first. Starts nothing.
@@ -60,7 +62,9 @@ class Assembly:
                 on_change=on_change,
                 on_line=on_line,
             )
-            listen, control = (f"http://{self._reserved.host}:{port}" for port in self._addresses[name])
+            port, admin_port = self._addresses[name]
+            listen = f"{self._scheme(name if is_hop else APP_TIER)}://{self._reserved.host}:{port}"
+            control = f"http://{self._reserved.host}:{admin_port}"
             client = admin(name, control, self.token, session)
             nodes.append(Node(name, name if is_hop else APP_TIER, listen, client, process))
         return nodes
@@ -97,16 +101,28 @@ class Assembly:
         try:
             config: BaseModel
             if is_hop:
-                ports = [self._addresses[after][0] for after in self._after(name)]
-                wiring["upstreams"] = [f"http://{host}:{port}" for port in ports]
-                config = self._chain.hop_config(name, wiring)
+                after = self._after(name)
+                scheme = self._scheme(after[0] if after[0] in self._chain.hops else APP_TIER)
+                wiring["upstreams"] = [f"{scheme}://{host}:{self._addresses[node][0]}" for node in after]
+                config = self._chain.hop_config(name, wiring, self._tls_files(name, host))
             else:
                 wiring["database"] = str(self.rundir.database)
+                wiring["authority"] = None if self._authority is None else str(self._authority.whole)
                 config = self._chain.instance_config(name, wiring)
         except ValidationError as error:
             lines = [f"{path_text((name, *found.where))}: {found.what}" for found in findings(error, {})]
             raise InvalidRequest("\n".join(lines)) from None
         return config.model_dump(mode="json")
+
+    def _scheme(self, tier: str) -> str:
+        return "https" if self._chain.serves_tls(tier) else "http"
+
+    def _tls_files(self, hop: str, host: str) -> Mapping[str, Any]:
+        """Whom a hop trusts, and its certificate."""
+        if self._authority is None:
+            return {}
+        own = {"tls": self._authority.certificate(hop, host)} if self._chain.serves_tls(hop) else {}
+        return {"upstream_tls": {"ca_file": str(self._authority.trusted)}, **own}
 
     def _after(self, hop: str) -> tuple[str, ...]:
         later = self._chain.hops[self._chain.hops.index(hop) + 1 :]

@@ -7,6 +7,7 @@ Content-Length.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ async def send(
 ) -> Answer:
     """Send one request over a connection of its own to `url` (scheme, host and port) and return what came of it.
 
+    With https it takes any certificate: it is here to see what hops decide, as `curl -k` would.
     `timeout` is for all of it, in seconds. `version` of HTTP is what the request line says, whatever that is; `pace`
     sends slowly, and stops when an answer came. Network trouble is in the answer's `failure`, never raised.
     Raises ValueError for a request that cannot be written (a line break in a header, no http URL).
@@ -57,11 +59,12 @@ class Client:
     """Sends requests to one address, over connections that it keeps and reuses; never sends a request twice."""
 
     def __init__(self, url: str, *, body_cap: int = BODY_CAP) -> None:
-        """`url` says scheme (http), host and port. Raises ValueError if it does not."""
+        """`url` says scheme (http or https), host and port. Raises ValueError if it does not."""
         parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
-            raise ValueError(f"{url!r} is no http:// URL")
-        self.host, self.port = parts.hostname, parts.port or 80
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is no http:// or https:// URL")
+        self._tls = _careless() if parts.scheme == "https" else None
+        self.host, self.port = parts.hostname, parts.port or (80 if self._tls is None else 443)
         self.authority = parts.netloc
         self.body_cap = body_cap
         self._idle: list[_Connection] = []
@@ -93,12 +96,14 @@ class Client:
         try:
             async with asyncio.timeout_at(deadline):
                 if connection is None:
-                    _, connection = await loop.create_connection(_Connection, self.host, self.port)
+                    _, connection = await loop.create_connection(_Connection, self.host, self.port, ssl=self._tls)
                 await connection.exchange(reading, head + (body or b""), pace)
         except TimeoutError:
             reading.fail("timed_out", f"no answer within {timeout:g} s")
         except ConnectionResetError:
             reading.fail("reset", "reset while connecting")
+        except ssl.SSLError as error:
+            reading.fail("closed", f"no TLS: {error.reason or error}")
         except OSError as error:
             reading.fail("refused", error.strerror or str(error))
         finally:
@@ -134,6 +139,13 @@ class Client:
             self._idle.append(connection)
         else:
             connection.close()
+
+
+def _careless() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 class _Connection(asyncio.Protocol):

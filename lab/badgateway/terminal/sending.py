@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from badgateway.chain.lab import Lab
 from badgateway.chain.traces import Trace
@@ -54,4 +55,4 @@ async def send_through(lab: Lab, method: str, path: str, *, timeout: float) -> S
 
 def names_of(nodes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """What listens where: `{"127.0.0.1:9001": "app-1"}`."""
-    return {str(node["url"]).removeprefix("http://").rstrip("/"): str(node["name"]) for node in nodes}
+    return {urlsplit(str(node["url"])).netloc: str(node["name"]) for node in nodes}

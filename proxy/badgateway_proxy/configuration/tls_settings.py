@@ -50,30 +50,24 @@ class UpstreamTlsSettings(Section):
 
 
 class TlsSettings(Section):
-    """TLS towards clients (HTTP/1.1 over it). Off unless there is a certificate."""
+    """TLS towards clients (HTTP/1.1 over it). Off by default."""
 
+    enabled: bool = False
+    """Whether clients must speak TLS."""
     certificate: str | None = None
-    """PEM file with the certificate, and those between it and its authority behind it. nginx: ssl_certificate."""
+    """PEM file with the certificate, and those between it and its authority behind it; unset: a self-signed one, made
+    at each start for the address listened on and localhost. nginx: ssl_certificate."""
     key: str | None = None
     """PEM file with the certificate's private key. nginx: ssl_certificate_key."""
-    self_signed: bool = False
-    """Instead: make a self-signed certificate at each start, for the address listened on and localhost."""
     min_version: TlsVersion = "TLSv1.2"
     """The oldest TLS version accepted: TLSv1.2 or TLSv1.3. nginx: ssl_protocols."""
-
-    @property
-    def enabled(self) -> bool:
-        """Whether clients must speak TLS."""
-        return self.certificate is not None or self.self_signed
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
         if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key belong together: give both, or self_signed: true")
+            raise ValueError("certificate and key belong together: give both, or neither for a self-signed one")
         if self.certificate is None or self.key is None:
             return self
-        if self.self_signed:
-            raise ValueError("there is a certificate, so self_signed has no meaning: leave one of them out")
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key)
         except ssl.SSLError as error:

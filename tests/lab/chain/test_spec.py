@@ -123,3 +123,26 @@ def test_the_leaves_of_settings_are_their_paths() -> None:
         "via",
         "retry",
     ]
+
+
+@pytest.mark.parametrize(
+    ("chain", "speaking", "authority"),
+    [
+        ({}, (), False),
+        ({"app": {"tls": True}}, ("app",), True),
+        ({"app": {"tls": False}}, (), False),
+        ({"cdn": {"tls": {"enabled": True}}, "lb": {"tls": {"enabled": True}}}, ("cdn", "lb"), True),
+        ({"lb": {"tls": {"min_version": "TLSv1.3"}}}, (), False),
+        ({"lb": {"upstream_tls": {"enabled": True}}}, (), True),
+    ],
+)
+def test_who_speaks_tls(chain: dict[str, Any], speaking: tuple[str, ...], authority: bool) -> None:
+    spec = ChainSpec.model_validate(chain)
+    assert tuple(tier for tier in ("cdn", "lb", "app") if spec.serves_tls(tier)) == speaking
+    assert spec.needs_authority is authority
+
+
+def test_what_the_lab_gives_a_hop_gives_way_to_what_the_chain_says() -> None:
+    spec = ChainSpec.model_validate({"lb": {"keep_first_bytes": 5}})
+    config = spec.hop_config("lb", {"upstreams": ["127.0.0.1:1"]}, {"keep_first_bytes": 7, "records": 9})
+    assert (config.keep_first_bytes, config.records) == (5, 9)

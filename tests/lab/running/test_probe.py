@@ -7,6 +7,7 @@ import pytest
 
 from badgateway.running.probe import Client, Pace, send
 from badgateway.running.reading import Reading
+from tests.support import tls
 from tests.support.scripted import OK, request_id_of, scripted, sends
 
 
@@ -210,7 +211,7 @@ async def test_nothing_is_ever_sent_twice() -> None:
 async def test_a_line_break_cannot_be_smuggled_in(headers: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="line break"):
         await send("http://127.0.0.1:1", headers=headers)
-    with pytest.raises(ValueError, match="no http:// URL"):
+    with pytest.raises(ValueError, match="no http:// or https:// URL"):
         await send("ftp://x")
 
 
@@ -240,3 +241,25 @@ async def test_a_slow_client_stops_when_it_is_answered() -> None:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         answer = await send(url, pace=Pace(1, 3600.0), timeout=5)
     assert (answer.status, answer.failure) == (408, None)
+
+
+async def test_https_is_spoken_to_whatever_certificate_there_is() -> None:
+    async with scripted(sends(OK), tls=tls.server(tls.certificate("other.example", by="strangers"))) as upstream:
+        client = Client(upstream.url)
+        for _ in range(2):
+            answer = await client.send("GET", "/")
+            assert (answer.status, answer.body) == (200, b"ok")
+        client.close()
+    assert upstream.connections == 1
+
+
+async def test_https_to_a_port_that_speaks_none_is_told() -> None:
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(OK)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(plain, "127.0.0.1", 0) as listening:
+        answer = await send(f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+    assert (answer.status, answer.failure, answer.details) == (None, "closed", "no TLS: WRONG_VERSION_NUMBER")

@@ -28,10 +28,10 @@ def test_off_unless_asked_for() -> None:
 
 def test_files_that_serve(tmp_path: Path) -> None:
     files = tls.files(tmp_path)
-    front = {"certificate": files["certificate"], "key": files["key"]}
+    front = {"enabled": True, "certificate": files["certificate"], "key": files["key"]}
     config = load_config({**UPSTREAMS, "tls": front, "upstream_tls": {"ca_file": files["ca"], "server_name": "shop"}})
     assert config.tls.enabled
-    assert load_config({**UPSTREAMS, "tls": {"self_signed": True}}).tls.enabled
+    assert load_config({**UPSTREAMS, "tls": {"enabled": True}}).tls.enabled
 
 
 def test_what_cannot_serve_is_told(tmp_path: Path) -> None:
@@ -51,14 +51,10 @@ def test_what_cannot_serve_is_told(tmp_path: Path) -> None:
     assert "belong together" in problems({"tls": {"certificate": certificate}})[0]
     assert "no certificate and its key" in problems({"tls": {"certificate": certificate, "key": ca}})[0]
     assert "cannot read" in problems({"tls": {"certificate": "/nowhere", "key": key}})[0]
-    assert (
-        "self_signed has no meaning"
-        in problems({"tls": {"certificate": certificate, "key": key, "self_signed": True}})[0]
-    )
 
 
 def test_tls_towards_clients_needs_a_restart_and_that_towards_upstreams_none() -> None:
     config = load_config(UPSTREAMS)
     assert merge_patch(config, {"upstream_tls": {"verify": False}}).upstream_tls.verify is False
     with pytest.raises(ImmutableFieldError, match="tls: needs a restart"):
-        merge_patch(config, {"tls": {"self_signed": True}})
+        merge_patch(config, {"tls": {"enabled": True}})

@@ -61,7 +61,7 @@ def test_a_version_that_is_too_old_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "gateway.example", "0.0.0.0"])
 def test_a_self_signed_certificate_is_for_where_the_hop_listens(host: str) -> None:
-    server = client_context(TlsSettings(self_signed=True), host)
+    server = client_context(TlsSettings(enabled=True), host)
     careless = upstream_context(UpstreamTlsSettings(verify=False))
     ours, _ = shaken(careless, server)
     pem = ssl.DER_cert_to_PEM_cert(ours.getpeercert(binary_form=True) or b"")

@@ -23,7 +23,7 @@ GET = b"GET /x HTTP/1.1\r\nHost: shop.example\r\n\r\n"
 @pytest.fixture
 def front(tmp_path: Path) -> dict[str, Any]:
     files = tls.files(tmp_path)
-    return {"tls": {"certificate": files["certificate"], "key": files["key"]}}
+    return {"tls": {"enabled": True, "certificate": files["certificate"], "key": files["key"]}}
 
 
 async def connected(

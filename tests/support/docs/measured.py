@@ -22,10 +22,17 @@ _TRIES: Final = 3
 
 async def reactions() -> Mapping[str, str]:
     """By fault, with its default attributes: the status that the LB sent, and the error type if it gave one."""
+    return {**await _reactions(tls=False), **await _reactions(tls=True)}
+
+
+async def _reactions(*, tls: bool) -> Mapping[str, str]:
+    """Of the faults that need an app which speaks TLS, or of all others."""
     seen: dict[str, str] = {}
-    async with await Lab.start(ChainSpec.model_validate(CHAIN)) as lab:
+    chain = ChainSpec.model_validate({**CHAIN, "app": {"instances": 1, "tls": tls}})
+    async with await Lab.start(chain) as lab:
         for name, fault in FAULTS.items():
-            if any(field.is_required() for field in fault.attributes.model_fields.values()):
+            needed = any(field.is_required() for field in fault.attributes.model_fields.values())
+            if needed or fault.needs_tls is not tls:
                 continue
             await lab.set_fault("app", {"kind": name})
             seen[name] = _words(await _struck(lab, name))

@@ -16,7 +16,7 @@ from typing import Any, Final
 from badgateway_upstream.clock import Clock
 from badgateway_upstream.durations import format_duration
 from badgateway_upstream.engine.activefault import ActiveFault, Exchange, Firing, OneTime
-from badgateway_upstream.engine.registry import Break, FaultSpec, Process, ProcessControls, Script, Shape
+from badgateway_upstream.engine.registry import Break, FaultSpec, Handshake, Process, ProcessControls, Script, Shape
 from badgateway_upstream.engine.schedule import Occasion
 from badgateway_upstream.wire.payloads import Payload
 from badgateway_upstream.wire.steps import Drip, Respond, Send, Step
@@ -39,13 +39,14 @@ class Plan:
 
     script: OneTime | None = None
     broken: OneTime | None = None
+    handshake: OneTime | None = None
     shapes: list[OneTime] = field(default_factory=list)
     processes: list[OneTime] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
         """Whether no fault acts."""
-        return not (self.script or self.broken or self.shapes or self.processes)
+        return not (self.script or self.broken or self.handshake or self.shapes or self.processes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +154,12 @@ class Book:
         plan = Plan()
         for fault in reversed(list(self._faults.values())):
             effect = fault.kind.effect
-            replaces = isinstance(effect, Script | Break)
+            replaces = isinstance(effect, Script | Break | Handshake)
             if fault.kind.before_the_request != accepting:
                 continue
             if isinstance(effect, Process) and fault.spec.when.at_once:
                 continue  # it acted when it was set
-            if replaces and (plan.script is not None or plan.broken is not None):
+            if replaces and (plan.script or plan.broken or plan.handshake) is not None:
                 continue
             if not fault.kind.applies(fault.spec, occasion) or not fault.schedule.decide(occasion):
                 continue
@@ -240,6 +241,8 @@ def _put(plan: Plan, one_time: OneTime) -> None:
             plan.script = one_time
         case Break():
             plan.broken = one_time
+        case Handshake():
+            plan.handshake = one_time
         case Shape():
             plan.shapes.insert(0, one_time)
         case Process():

@@ -7,6 +7,7 @@ outside that file knows the fault's name: the engine only knows the four kinds o
 from __future__ import annotations
 
 import random
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -115,6 +116,20 @@ class ProcessControls(Protocol):
         """Undo that."""
 
 
+class Identity(Protocol):
+    """What a fault may present in a TLS handshake. All of it is real: OpenSSL makes the handshake."""
+
+    def server(self, *names: str, expired_for: float | None = None, by_a_stranger: bool = False) -> ssl.SSLContext:
+        """A context with a certificate for ``names`` (by default the instance's own).
+
+        ``expired_for``: seconds since it expired; None: it is valid. ``by_a_stranger``: signed by an authority that
+        nobody knows, instead of by the instance's.
+        """
+
+    def trust(self, context: ssl.SSLContext) -> None:
+        """Let a context trust the instance's authority."""
+
+
 class Begin(Protocol[S_contra]):
     """Starts a process fault's effect, which lasts ``seconds`` unless it ends the process.
 
@@ -158,7 +173,14 @@ class Process(Generic[S]):
     end: Callable[[S, ProcessControls], None] | None = None
 
 
-Effect = Script[S] | Shape[S] | Break[S] | Process[S]
+@dataclass(frozen=True)
+class Handshake(Generic[S]):
+    """The effect is another TLS handshake: ``context`` says with what. None: no TLS is spoken at all."""
+
+    context: Callable[[S, Identity], ssl.SSLContext | None]
+
+
+Effect = Script[S] | Shape[S] | Break[S] | Process[S] | Handshake[S]
 
 
 def _always(spec: Any, occasion: Occasion) -> bool:
@@ -176,6 +198,7 @@ class FaultType(Generic[S]):
 
     `applies` is a condition that belongs to the fault itself. `respawn(spec)` returns changes to the InstanceConfig
     (as data) with which a supervisor starts the killed process again while the fault lasts; None: as it was.
+    `needs_tls`: it has a meaning only where TLS is spoken.
     """
 
     name: str
@@ -186,6 +209,7 @@ class FaultType(Generic[S]):
     effect: Effect[S]
     applies: Callable[[S, Occasion], bool] = field(default=_always)
     respawn: Callable[[S], Mapping[str, Any] | None] = field(default=_never)
+    needs_tls: bool = False
 
     @property
     def respawns(self) -> bool:
@@ -195,7 +219,7 @@ class FaultType(Generic[S]):
     @property
     def before_the_request(self) -> bool:
         """Whether it acts on a connection from which nothing was read yet."""
-        return isinstance(self.effect, Script) and self.effect.on_accept
+        return isinstance(self.effect, Handshake) or (isinstance(self.effect, Script) and self.effect.on_accept)
 
 
 def register(fault: FaultType[S]) -> FaultType[S]:

@@ -15,10 +15,12 @@ from badgateway_upstream.app.answering import Answering, begin_process_faults, p
 from badgateway_upstream.app.answers import Answer, head
 from badgateway_upstream.app.store import as_json
 from badgateway_upstream.engine.activefault import Exchange, OneTime
+from badgateway_upstream.engine.book import Plan
 from badgateway_upstream.engine.schedule import Occasion
 from badgateway_upstream.service import Service
 from badgateway_upstream.wire.requests import BadRequestError, Intake, Request
 from badgateway_upstream.wire.sinks import StreamEndedError
+from badgateway_upstream.wire.tls_stream import TlsStream
 
 _LOG: Final = logging.getLogger("badgateway_upstream.wire.connection")
 _LINGER: Final = 1.0
@@ -61,18 +63,30 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accepted: faults that act on accept act now."""
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        # The kernel's buffer is enough: a write that returns was taken by the kernel, which a reset relies on.
-        transport.set_write_buffer_limits(high=0)
         peer = transport.get_extra_info("peername")
         if peer is not None:
             self.peer = f"[{peer[0]}]:{peer[1]}" if ":" in peer[0] else f"{peer[0]}:{peer[1]}"
         self._service.opened(self)
         occasion = Occasion(self._service.name)
         plan = self._service.book.plan(occasion, None, self.peer, accepting=True)
+        if isinstance(transport, TlsStream):
+            transport = self._secured(transport, plan)
+        self._transport = transport
+        # The kernel's buffer is enough: a write that returns was taken by the kernel, which a reset relies on.
+        transport.set_write_buffer_limits(high=0)
         if plan is not None and plan.script is not None:
             self._deaf = True
             self._start(self._play_on_accept(plan.script))
+
+    def _secured(self, stream: TlsStream, plan: Plan | None) -> asyncio.Transport:
+        """Begin with TLS, unless a fault has it otherwise; what is played on accept is played past it."""
+        context = None
+        if plan is None or plan.script is None:
+            context = self._service.tls_for(None if plan is None else plan.handshake)
+        if context is None:
+            return stream.step_aside()
+        stream.speak(context)
+        return stream
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: nobody waits for an answer any more."""
