@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from badgateway_proxy.policies.balancer import parse_endpoint
 from tests.support import tls
 from tests.support.answers import Answer, read_answer
 from tests.support.peers import OK, Script, field, healthy, says
@@ -343,14 +344,17 @@ async def test_an_idle_connection_that_the_peer_closes_is_not_used_again(trust: 
     assert upstream.connections == 2
 
 
-async def test_one_port_may_be_spoken_to_in_two_ways(trust: dict[str, Any]) -> None:
-    """Whatever is idle of one kind never serves the other."""
+async def test_an_idle_connection_serves_only_whoever_speaks_tls(trust: dict[str, Any]) -> None:
     async with (
         raw_upstream(healthy, tls.server()) as upstream,
-        running_hop(https(upstream.address), upstream.address, **trust) as hop,
+        running_hop(https(upstream.address), **trust) as hop,
     ):
         assert read_answer(await hop.get()).status == 200
-        assert read_answer(await hop.get()).status == 502  # plain: not over the idle connection
-        assert read_answer(await hop.get()).status == 200
-        records = await hop.records(3)
-    assert [record["attempts"][0]["reused"] for record in records] == [False, False, True]
+        pool, now = hop.hop.pool, asyncio.get_running_loop().time()
+        plain, secure = parse_endpoint(upstream.address), parse_endpoint(https(upstream.address))
+        assert (plain.text, pool.counts(plain)) == (secure.text, 0)
+        assert pool.idle_connection(plain, now) is None
+        assert pool.counts(secure) == 1
+        hop.hop.apply_config(hop.hop.config.model_copy(update={"upstreams": (upstream.address,)}))
+        assert read_answer(await hop.get()).status == 502  # plain HTTP, over a connection of its own
+    assert upstream.connections == 2
