@@ -77,5 +77,17 @@ class HopError(Exception):
         self.dated = dated
         self.parameters = parameters
 
+    def again(self) -> HopError:
+        """The same for another exchange: an exception that is raised collects what it passed through."""
+        return HopError(
+            self.error,
+            self.details,
+            phase=self.phase,
+            status=self.status,
+            first_bytes=self.first_bytes,
+            retry_after=self.retry_after,
+            bytes_sent=self.bytes_sent,
+        )
+
     def __str__(self) -> str:
         return f"{self.error} in phase {self.phase}: {self.details}"

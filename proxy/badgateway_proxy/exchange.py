@@ -20,9 +20,10 @@ from badgateway_proxy.records import AttemptRecord, ExchangeRecord
 from badgateway_proxy.reply import Reply
 from badgateway_proxy.transport.attempt import Attempt
 from badgateway_proxy.transport.client_connection import ClientConnection
-from badgateway_proxy.transport.driving import in_task
+from badgateway_proxy.transport.driving import Exchanging, in_task
 from badgateway_proxy.transport.request import Request
 from badgateway_proxy.transport.request_body import NO_BODY, RequestBody
+from badgateway_proxy.transport.response_reader import ResponseHead
 from badgateway_proxy.upstream_gate import UpstreamGate
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ class Exchange:
         "_record", "_reply", "_request", "_retrying", "_started", "_tried",
     )  # fmt: skip
 
+    #: What writes to the client.
+    reply_class = Reply
+
     def __init__(self, hop: "Hop", client: ClientConnection, request: Request, content: StreamReader) -> None:
         self._hop = hop
         self._client = client
@@ -69,7 +73,7 @@ class Exchange:
         self._record = ExchangeRecord(
             hop.name, hop.tier, request_id, time.time(), client.address, request.method, request.message.path
         )
-        self._reply = Reply(hop, client, request, self._record)
+        self._reply = self.reply_class(hop, client, request, self._record)
 
     async def run(self) -> bool:
         """Serve the request and record it. Whatever happens, the client gets one answer or sees the end.
@@ -82,9 +86,7 @@ class Exchange:
             self._admit()
             if self._hop.admission is not None:
                 self._ask(self._hop.admission)
-            if self._hop.gate is not None:
-                return await self._through(self._hop.gate)
-            return await self._forward()
+            return await self._answer()
         except HopError as error:
             return self._end(error)
         except (asyncio.CancelledError, ConnectionError) as gone:
@@ -120,6 +122,13 @@ class Exchange:
     def _ask(self, admission: Admission) -> None:
         now = self._started + self._hop.clock.offset
         admission.ask(Arrival(self._request, self._client.host, now, self._reply))
+
+    def _answer(self) -> Exchanging:
+        return self._onwards()
+
+    def _onwards(self) -> Exchanging:
+        gate = self._hop.gate
+        return self._forward() if gate is None else self._through(gate)
 
     async def _through(self, gate: UpstreamGate) -> bool:
         """Forward once the way to the upstream is free."""
@@ -220,7 +229,12 @@ class Exchange:
             return retry
         if self._hop.affinity is not None:
             reply.added += self._hop.affinity.cookie_for(self._tried[-1], request.raw_headers)
-        keep_alive = reply.relay(attempt, head, keep_alive=self._keep_alive and (body is NO_BODY or not body.unread))
+        return await self._relay(attempt, head)
+
+    async def _relay(self, attempt: Attempt, head: ResponseHead) -> bool:
+        reply, body = self._reply, self._body
+        keep_alive = self._keep_alive and (body is NO_BODY or not body.unread)
+        keep_alive = reply.relay(attempt, head, attempt.connection.take(), keep_alive=keep_alive)
         if not attempt.connection.complete:
             await reply.relay_rest(attempt)
         return keep_alive

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from aiohttp import StreamReader
@@ -14,7 +14,10 @@ from yarl import URL
 
 from badgateway_proxy import records, upstream_gate
 from badgateway_proxy.admission import Admission, admission_for
+from badgateway_proxy.cache.cache import Cache
+from badgateway_proxy.cache.exchange import CachingExchange
 from badgateway_proxy.clock import Clock
+from badgateway_proxy.configuration.caching import CacheSettings
 from badgateway_proxy.configuration.config import HopConfig
 from badgateway_proxy.configuration.tls_settings import UpstreamTlsSettings
 from badgateway_proxy.errors import HopError
@@ -76,6 +79,8 @@ class Hop:
         self.endpoints = EndpointSet(config, self.random, self._endpoint_changed, self.clock.now())
         self._prober = HealthProber(self.loop, self.pool, self._checked)
         self._retries = RetryBudget(config.retry.budget)
+        self.cache: Cache | None = None
+        self._tasks: set[asyncio.Task[object]] = set()
         self._adopt(config)
 
     def _adopt(self, config: HopConfig) -> None:
@@ -104,7 +109,8 @@ class Hop:
         self.gate = self._gate if upstream_gate.is_wanted(config) else None
         self.name, self.tier = config.name, config.tier
         self.scheme = b"https" if config.tls.enabled else b"http"
-        self.via = f"1.1 {config.name}".encode()
+        self.token = config.name.encode()
+        self.via = b"1.1 " + self.token
         self._members: dict[tuple[str, int], tuple[str, bytes]] = {}
         self.client_head_timeout = config.timeouts.client_head
         self.client_send_timeout = config.timeouts.send
@@ -116,6 +122,7 @@ class Hop:
         }
         self.max_connections = config.limits.connections
         self._log_exchanges = config.log_exchanges
+        self._adopt_cache(config.cache)
 
     def _speak_tls(self, config: HopConfig) -> None:
         """Be ready for TLS with the upstreams, if it is spoken to any; the context is made anew only if it changes."""
@@ -126,6 +133,15 @@ class Hop:
         tls = None if settings is None else TlsClient(upstream_context(settings), settings.server_name)
         self.pool.speak_tls(tls)
 
+    def _adopt_cache(self, settings: CacheSettings) -> None:
+        self._exchange: type[Exchange] = CachingExchange if settings.enabled else Exchange
+        if not settings.enabled:
+            self.cache = None
+        elif self.cache is None:
+            self.cache = Cache(settings, self.via)
+        else:
+            self.cache.configure(settings)
+
     # -- for exchanges ---------------------------------------------------------------------------------
 
     def new_request_id(self) -> str:
@@ -135,7 +151,18 @@ class Hop:
     def serve(self, client: ClientConnection, request: Request, body: StreamReader) -> Exchanging:
         """Serve one request. The result says whether the client's connection may carry another."""
         self.in_flight += 1
-        return Exchange(self, client, request, body).run()
+        return self._exchange(self, client, request, body).run()
+
+    def serve_behind(self, exchange: Exchange) -> None:
+        """Serve a request that no client waits for."""
+        self.in_flight += 1
+        self.spawn(exchange.run())
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """Do something beside the exchanges; it ends with the event loop at the latest."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def ended(self, record: ExchangeRecord) -> None:
         """An exchange is over, whatever became of it."""
@@ -214,10 +241,11 @@ class Hop:
         self.pool.configure(_pool_limits(config), _response_limits(config))
 
     def reset(self) -> None:
-        """Back to how it started: configuration, clock, breaker, endpoints, records, idle connections."""
+        """Back to how it started: configuration, clock, breaker, endpoints, records, no idle connections, no cache."""
         self.clock.reset()
         self.admission = None
         self.endpoints.clear(self.clock.now())
+        self.cache = None  # whose ages were measured with that clock
         self.apply_config(self._initial)
         self.breaker.reset(self.clock.now())
         self._retries.refused = 0
@@ -242,6 +270,7 @@ class Hop:
             "upstream": None if self.gate is None else self.gate.state(),
             "clock_offset": self.clock.offset,
             "totals": self.recorder.totals(),
+            **({} if self.cache is None else {"cache": self.cache.state()}),
         }
 
 

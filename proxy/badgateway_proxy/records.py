@@ -99,6 +99,10 @@ class ExchangeRecord:
     attempts: list[AttemptRecord] = field(default_factory=list)
     proxy_status: str = ""
     """The member that this hop appended."""
+    cache: str | None = None
+    """How the hop's cache came by the answer (see `cache_status.CacheResult`); None without a cache."""
+    cache_status: str = ""
+    """The member of Cache-Status that this hop appended."""
     id: int = 0
     """Given by `Recorder.add`, in the order in which exchanges ended."""
 
@@ -129,6 +133,8 @@ class ExchangeRecord:
             "not_retried": self.not_retried,
             "attempts": [attempt.as_dict() for attempt in self.attempts],
             "proxy_status": self.proxy_status,
+            "cache": self.cache,
+            "cache_status": self.cache_status,
         }
 
 

@@ -65,12 +65,13 @@ class Reply:
 
     # -- what an endpoint answered ---------------------------------------------------------------------
 
-    def relay(self, attempt: Attempt, head: ResponseHead, *, keep_alive: bool) -> bool:
+    def relay(self, attempt: Attempt, head: ResponseHead, data: bytes, *, keep_alive: bool) -> bool:
         """Relay a response's head, and what has come of its body; `relay_rest` is for what has not.
 
         Args:
             attempt: which got the response.
             head: its final head.
+            data: what has come of its body.
             keep_alive: whether the client's connection may carry another request after this one.
 
         Returns:
@@ -85,10 +86,9 @@ class Reply:
         self._ends_with_connection = unknown_length and self._request.http_1_0
         keep_alive = keep_alive and not self._ends_with_connection
         out = self._relayed_head(attempt, head, chunked=self._chunked, connection=self._option(keep_alive))
-        data = connection.take()
         self._record.response_bytes = len(data)
         self.head_sent = True
-        client.write(out + (_framed(data, last=connection.complete) if self._chunked else data))
+        client.write(out + (framed(data, last=connection.complete) if self._chunked else data))
         return keep_alive
 
     async def relay_rest(self, attempt: Attempt) -> None:
@@ -105,7 +105,7 @@ class Reply:
             data = await attempt.next_bytes()
             complete = connection.complete
             self._record.response_bytes += len(data)
-            out = _framed(data, last=complete) if self._chunked else data
+            out = framed(data, last=complete) if self._chunked else data
             if out:
                 client.write(out)
 
@@ -230,7 +230,7 @@ class Reply:
         )
 
 
-def _framed(data: bytes, *, last: bool) -> bytes:
-    """Body bytes in chunks (RFC 9112 section 7.1)."""
+def framed(data: bytes, *, last: bool) -> bytes:
+    """Body bytes in chunks (RFC 9112 section 7.1). ``last``: no more follow."""
     framed = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
     return framed + b"0\r\n\r\n" if last else framed

@@ -60,6 +60,8 @@ def test_an_exchange_as_json() -> None:
             }
         ],
         "proxy_status": "",
+        "cache": None,
+        "cache_status": "",
     }
 
 

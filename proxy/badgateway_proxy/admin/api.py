@@ -17,6 +17,7 @@ from aiohttp import web
 from badgateway_proxy.admin.guard import make_guards
 from badgateway_proxy.admin.metrics import exposition
 from badgateway_proxy.admin.tokens import resolve_token
+from badgateway_proxy.cache.cache import Cache
 from badgateway_proxy.clock import Clock
 from badgateway_proxy.configuration.config import ConfigError, HopConfig, ImmutableFieldError, merge_patch, public_view
 from badgateway_proxy.configuration.durations import parse_duration
@@ -43,6 +44,10 @@ class HopControl(Protocol):
     @property
     def breaker(self) -> Breaker:
         """Its circuit breaker."""
+
+    @property
+    def cache(self) -> Cache | None:
+        """Its cache, if it has one."""
 
     @property
     def clock(self) -> Clock:
@@ -81,6 +86,7 @@ def make_admin_app(hop: HopControl, *, heartbeat: float = HEARTBEAT) -> web.Appl
             web.get("/state", api.get_state),
             web.get("/metrics", api.get_metrics),
             web.post("/breaker", api.post_breaker),
+            web.post("/cache/purge", api.post_purge),
             web.post("/reset", api.post_reset),
             web.post("/clock", api.post_clock),
             web.get("/exchanges", api.get_exchanges),
@@ -143,6 +149,25 @@ class _AdminApi:
         now = self._hop.clock.now()
         action(now)
         return web.json_response(breaker.snapshot(now))
+
+    async def post_purge(self, request: web.Request) -> web.Response:
+        """Forget stored responses: of a URL, with a tag, or all; answers with how many there were."""
+        cache = self._hop.cache
+        if cache is None:
+            raise web.HTTPConflict(text="this hop has no cache: set cache.enabled")
+        content = await _json(request)
+        wanted = content if isinstance(content, dict) and len(content) == 1 else {}
+        url, tag = wanted.get("url"), wanted.get("tag")
+        if isinstance(url, str) and url.startswith(("/", "http://", "https://")):
+            count = cache.purge(url=url)
+        elif isinstance(tag, str):
+            count = cache.purge(tag=tag)
+        elif wanted.get("all") is True:
+            count = cache.purge()
+        else:
+            words = 'the body must be {"url": "/path or http://host/path"}, {"tag": "name"} or {"all": true}'
+            raise web.HTTPBadRequest(text=words)
+        return web.json_response({"purged": count})
 
     async def post_reset(self, request: web.Request) -> web.Response:
         """Back to how the hop started; answers with its state."""

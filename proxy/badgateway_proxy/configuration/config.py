@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from badgateway_proxy.configuration.admission import MaintenanceSettings, RateLimitSettings
 from badgateway_proxy.configuration.balancing_settings import BalancingSettings
+from badgateway_proxy.configuration.caching import CacheSettings
 from badgateway_proxy.configuration.config_problems import ConfigError, ConfigProblem, ImmutableFieldError, problems_of
 from badgateway_proxy.configuration.durations import Duration
 from badgateway_proxy.configuration.health_settings import HealthSettings, OutlierSettings
@@ -97,6 +98,8 @@ class HopConfig(Section):
     """When it tries again by itself."""
     breaker: BreakerSettings = BreakerSettings()
     """The circuit breaker for the upstream."""
+    cache: CacheSettings = CacheSettings()
+    """A shared cache (RFC 9111)."""
     limits: LimitSettings = LimitSettings()
     """How large things may be."""
     pool: PoolSettings = PoolSettings()

@@ -6,6 +6,7 @@ comes out as the `HopError` that the pool or the connection classified, its phas
 
 import asyncio
 from collections.abc import Callable
+from copy import copy
 from time import monotonic
 
 from badgateway_proxy.configuration.settings import TimeoutSettings
@@ -283,6 +284,12 @@ class Attempt:
                 record.wait = took
             case _:
                 record.receive = took
+
+    def hand_over(self) -> "Attempt":
+        """Let somebody else read the rest and `finish`: this one's end does nothing to the connection any more."""
+        other = copy(self)
+        self._opened = False
+        return other
 
     def cancel(self) -> None:
         """Give up on the attempt at once: what the endpoint still sends is of no use to anybody."""

@@ -210,7 +210,7 @@ def response_head(
         connection: `close` or `keep-alive`, None to say nothing.
         upgrade: for a 101: the protocol switched to.
     """
-    lines = [_STATUS_LINES[status] if _REASONS.get(status) == reason else _status_line(status, reason)]
+    lines = [_STATUS_LINES[status] if _REASONS.get(status) == reason else status_line(status, reason)]
     earlier_via, earlier_status = b"", b""
     if status in _BODILESS:
         also_dropped = also_dropped | _NO_BODY
@@ -240,7 +240,7 @@ def interim_head(status: int, reason: bytes, headers: RawHeaders, *, also_droppe
     """Build a 1xx response's head for the client (RFC 9110 section 15.2)."""
     dropped = HOP_BY_HOP | _NO_BODY | also_dropped
     kept = [name + b": " + value for name, value in headers if name.lower() not in dropped]
-    return b"\r\n".join([_status_line(status, reason), *kept, b"\r\n"])
+    return b"\r\n".join([status_line(status, reason), *kept, b"\r\n"])
 
 
 def own_head(
@@ -267,7 +267,8 @@ _BODILESS = frozenset((101, 204))
 _NO_BODY = frozenset((b"content-length",))
 
 
-def _status_line(status: int, reason: bytes) -> bytes:
+def status_line(status: int, reason: bytes) -> bytes:
+    """The first line of a response, without its end."""
     if _REASONS.get(status) == reason:
         return _STATUS_LINES[status]
     return b"HTTP/1.1 %d %b" % (status, reason)

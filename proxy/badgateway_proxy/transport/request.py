@@ -1,11 +1,15 @@
 """A request's head, and what of it does not depend on the exchange: the same for all that begin with these bytes."""
 
 import re
+from typing import TYPE_CHECKING
 
 from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 
 from badgateway_proxy.transport import headers
 from badgateway_proxy.transport.client_faults import check_framing, origin_form, unspeakable
+
+if TYPE_CHECKING:
+    from badgateway_proxy.cache.asked import Asked
 
 _ID = re.compile(rb"[!-~]{1,128}")
 
@@ -18,8 +22,8 @@ class Request:
     """
 
     __slots__ = (
-        "admissible", "fields", "forwarded", "http_1_0", "id", "keep_alive", "message", "method", "raw_headers",
-        "target", "upgrade",
+        "admissible", "asked", "fields", "forwarded", "http_1_0", "id", "keep_alive", "message", "method",
+        "raw_headers", "target", "upgrade",
     )  # fmt: skip
 
     def __init__(self, message: RawRequestMessage) -> None:
@@ -41,6 +45,8 @@ class Request:
         self.admissible = False
         #: For whom its head was written, and what stands before and behind the X-Request-ID in it.
         self.forwarded: tuple[bytes, bytes, bytes] | None = None
+        #: What it means to a cache, once one has looked.
+        self.asked: Asked | None = None
 
     def _given_id(self) -> str | None:
         given = self.fields.get(b"x-request-id")

@@ -4,6 +4,7 @@ Parsing is llhttp's, through httptools; the limits that it lacks, the verdicts a
 """
 
 import re
+from copy import copy
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -71,6 +72,12 @@ class ResponseHead:
         self.keep_alive = True
         #: How a hop relays it to a client whose connection stays open, once it has done so (see `Reply.relay`).
         self.relayed: tuple[str, str, bytes, bytes] | None = None
+
+    def with_field(self, name: bytes, value: bytes) -> "ResponseHead":
+        """The same head with one field more at its end."""
+        other = copy(self)
+        other.headers, other.relayed = [*self.headers, (name, value)], None
+        return other
 
 
 class ResponseReader:

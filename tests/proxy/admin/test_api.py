@@ -15,9 +15,14 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from badgateway_proxy.admin.api import LARGEST_BODY, make_admin_app
+from badgateway_proxy.cache.body import Body
+from badgateway_proxy.cache.cache import Cache
+from badgateway_proxy.cache.stored import Stored
 from badgateway_proxy.clock import Clock
+from badgateway_proxy.configuration.caching import CacheSettings
 from badgateway_proxy.configuration.config import HopConfig, load_config
 from badgateway_proxy.policies.breaker import Breaker, State
+from badgateway_proxy.policies.caching.freshness import Freshness
 from badgateway_proxy.records import Event, ExchangeRecord, Recorder
 
 Client = TestClient[web.Request, web.Application]
@@ -31,6 +36,7 @@ class StandIn:
         self.recorder = Recorder(self.config.records)
         self.clock = Clock(lambda: 1000.0)
         self.breaker = Breaker(self.config.breaker)
+        self.cache: Cache | None = None
         self.resets = 0
 
     def state(self) -> dict[str, Any]:
@@ -140,6 +146,51 @@ async def test_refuses_other_orders(client: Client, body: object) -> None:
     status, content = await answer(await client.post("/breaker", json=body))
     assert status == 400
     assert "action" in content["error"]
+
+
+@pytest.fixture
+def stored(hop: StandIn) -> Cache:
+    """A cache with four responses, of which two bear the tag shop."""
+    hop.cache = Cache(CacheSettings(), b"1.1 cdn")
+    for host, target, tags in (("a", "/1", [b"shop"]), ("b", "/1", []), ("a", "/2?x", [b"shop"]), ("a", "/", [])):
+        fresh = Freshness(born=0.0, lifetime=60.0)
+        hop.cache.store.add(
+            Stored((host, target), (), 200, b"HTTP/1.1 200 OK", [], fresh, Body(complete=True), 0, frozenset(tags))
+        )
+    return hop.cache
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        ({"url": "/1"}, 2),
+        ({"url": "http://A/1"}, 1),
+        ({"url": "https://a/2?x"}, 1),
+        ({"url": "http://a"}, 1),
+        ({"url": "/2"}, 0),
+        ({"tag": "shop"}, 2),
+        ({"tag": "shopping"}, 0),
+        ({"all": True}, 4),
+    ],
+)
+async def test_purges_the_cache(client: Client, stored: Cache, body: object, count: int) -> None:
+    assert await answer(await client.post("/cache/purge", json=body)) == (200, {"purged": count})
+    assert len(stored.store) == 4 - count
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"all": False}, {"url": "1"}, {"url": 1}, {"tag": ["shop"]}, {"tag": "a", "url": "/"}, [], "all"]
+)
+async def test_refuses_other_purges(client: Client, stored: Cache, body: object) -> None:
+    status, content = await answer(await client.post("/cache/purge", json=body))
+    assert status == 400
+    assert '{"all": true}' in content["error"]
+    assert len(stored.store) == 4
+
+
+async def test_without_a_cache_there_is_nothing_to_purge(client: Client) -> None:
+    status, content = await answer(await client.post("/cache/purge", json={"all": True}))
+    assert (status, content["error"]) == (409, "this hop has no cache: set cache.enabled")
 
 
 async def test_resets(client: Client) -> None:
