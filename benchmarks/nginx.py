@@ -52,6 +52,27 @@ _PROXY = """\
   }}
 """
 
+# Keys and metadata in shared memory, bodies in files, which the kernel keeps in memory: as nginx comes.
+_CACHING_PROXY = """\
+  proxy_cache_path {folder}/cache keys_zone=bench:10m max_size=64m inactive=1h;
+  upstream app {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000000; }}
+  sendfile on;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{
+      proxy_pass http://app;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      proxy_cache bench;
+      proxy_cache_valid 200 1h;
+      proxy_cache_lock on;
+      add_header X-Cache-Status $upstream_cache_status;
+      add_header X-Request-ID $request_id;
+    }}
+  }}
+"""
+
 
 def start_upstream(stage: Stage, *, cpu: int) -> tuple[Child, int]:
     """A server of 1 KiB of JSON; returns it and its port. Below /numbered no two heads of its responses are alike."""
@@ -67,6 +88,13 @@ def start_proxy(stage: Stage, upstream: int, *, cpu: int, access_log: bool) -> t
     name = "proxy-logging" if access_log else "proxy"
     log = f"{stage.folder}/{name}-access.log combined" if access_log else "off"
     return _start(stage, name, port, _PROXY.format(port=port, upstream=upstream), access_log=log, cpu=cpu), port
+
+
+def start_caching_proxy(stage: Stage, upstream: int, *, cpu: int) -> tuple[Child, int]:
+    """A proxy that answers from its cache, before the port ``upstream``; returns it and its port."""
+    port = free_port()
+    rest = _CACHING_PROXY.format(port=port, upstream=upstream, folder=stage.folder / "caching")
+    return _start(stage, "caching", port, rest, access_log="off", cpu=cpu), port
 
 
 def _start(stage: Stage, name: str, port: int, rest: str, *, access_log: str, cpu: int) -> Child:
