@@ -24,8 +24,8 @@ class NegativeSettings(Section):
     """Keeping errors: 5xx responses that do not say themselves how long they are fresh. Off by default."""
 
     ttl: Duration = text_default("0s")
-    """How long a 5xx is fresh that does not say it itself; 0s keeps none, and no-store is obeyed. nginx: proxy_cache_valid 500 502 10s.
-    CloudFront: error caching minimum TTL."""
+    """How long a 5xx is fresh that does not say it itself; 0s keeps none, and no-store is obeyed.
+    nginx: proxy_cache_valid 500 502 10s. CloudFront: error caching minimum TTL."""
     statuses: tuple[Annotated[int, Field(ge=500, le=599)], ...] = Field(default=(500, 502, 503, 504), strict=False)
     """Which statuses are kept so."""
 

@@ -482,3 +482,26 @@ async def test_the_next_hop_gets_what_the_client_sent() -> None:
         await shop.get("/", "X-Mine: 1", "Accept: a/b")
         head = shop.origin.requests[0]
         assert (field(head, b"x-mine"), field(head, b"accept"), field(head, b"via")) == (b"1", b"a/b", b"1.1 cdn")
+
+
+async def test_a_hit_needs_no_way_to_the_upstream() -> None:
+    go_on = asyncio.Event()
+    limits = {"max_requests": 1, "max_pending_requests": 0}
+    async with cached(made(FRESH), (go_on, made()), upstream_limits=limits) as shop:
+        await shop.get("/a")
+        waiting = asyncio.create_task(shop.get("/b"))
+        await until(lambda: len(shop.origin.requests) == 2)
+        assert (await shop.get("/c")).error == "connection_limit_reached"
+        assert how(await shop.get("/a")) == "hit"
+        go_on.set()
+        await waiting
+
+
+async def test_a_hit_counts_against_a_clients_rate() -> None:
+    bucket = {"max_tokens": 2, "tokens_per_fill": 1, "fill_interval": "1h"}
+    async with cached(made(FRESH), rate_limit={"client": bucket}) as shop:
+        await shop.get()
+        answer = await shop.get()
+        assert how(answer) == "hit"
+        assert answer.one("RateLimit") is not None
+        assert (await shop.get()).status == 429
