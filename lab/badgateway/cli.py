@@ -34,6 +34,7 @@ COMMANDS: dict[str, Entry] = {
     "list": Entry("list", "List the scenarios."),
     "show": Entry("show", "Show one scenario: story, steps, lesson."),
     "explain": Entry("explain", "Explain a status code or an error type."),
+    "alerts": Entry("alerts", "List the alerts that scenarios judge; export them for Prometheus."),
     "fault": Entry("fault", "Set, list and clear faults in the running chain."),
     "restart": Entry("restart", "Start dead processes again, or put everything back as it was."),
     "request": Entry("request", "Send one request through the running chain; see who decided."),

@@ -8,6 +8,8 @@ import click
 import pytest
 
 from badgateway import cli
+from badgateway.alerting.prometheus import rules
+from badgateway.alerting.rules import ALERTS
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
 from badgateway.inputs.problems import InvalidInput
 from badgateway.session.exits import Interrupted
@@ -179,3 +181,15 @@ def test_attributes_of_a_kind_are_told_as_one_writes_them(capsys: pytest.Capture
     assert "  latency: How much later the answer begins. (default 100ms)\n" in capsys.readouterr().out
     assert cli.run(["fault", "kinds", "truncate"]) == 0
     assert "  at: Where, in the body: a number of bytes, or a share. (default 50%)\n" in capsys.readouterr().out
+
+
+def test_alerts_are_listed_and_exported_from_the_same_rules(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["alerts"]) == 0
+    listed = capsys.readouterr().out
+    assert listed.startswith("In scenarios: windows scaled down 1200 times")
+    assert cli.run(["alerts", "--prometheus"]) == 0
+    exported = capsys.readouterr().out
+    assert exported == rules(list(ALERTS.values()))
+    for name in ALERTS:
+        assert f"\n{name} (" in listed
+        assert f"- alert: {name}\n" in exported

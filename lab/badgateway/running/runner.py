@@ -8,9 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from badgateway.alerting.evaluation import firings, samples_of
+from badgateway.alerting.rules import ALERTS
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
 from badgateway.inputs.patterns import Span
 from badgateway.running.acting import act
+from badgateway.running.alerts import check_alerts
 from badgateway.running.counterproof import turn_round
 from badgateway.running.examples import examples
 from badgateway.running.labview import FaultLike, LabFactory, LabLike
@@ -20,7 +23,7 @@ from badgateway.running.observations import Observation
 from badgateway.running.requesting import SETTLE, run_request_step, until
 from badgateway.running.results import Check, FaultResult, Moment, ScenarioResult, StepResult, WindowResult
 from badgateway.scenario.expressions import Expression
-from badgateway.scenario.model import Scenario
+from badgateway.scenario.model import MOST_JUDGED, Scenario
 from badgateway.scenario.steps import Action, FaultStep, PauseStep, RequestStep, Step, step_kind, step_title
 from badgateway_proxy import parse_duration
 
@@ -112,6 +115,7 @@ class _Run:
         self.faults: list[tuple[FaultLike, FaultResult]] = []
         self.stepped: list[Observation] = []
         self.origin = asyncio.get_running_loop().time()
+        self.epoch = time.time()
 
     def clock(self) -> float:
         """Seconds since the run began."""
@@ -122,11 +126,12 @@ class _Run:
         lab = await lab_factory(self.scenario.chain)
         try:
             self.result.ready_after = self.clock()
-            self.origin = asyncio.get_running_loop().time()
+            self.origin, self.epoch = asyncio.get_running_loop().time(), time.time()
             self._tell("ready")
             if await self._steps(lab):
                 await self._traffic(lab)
                 self._windows()
+                await self._alerts(lab)
             await self._proofs()
         finally:
             await lab.close()
@@ -179,7 +184,7 @@ class _Run:
         if not self.scenario.traffic:
             return
         self._tell("traffic")
-        origin = asyncio.get_running_loop().time()
+        origin, self.epoch = asyncio.get_running_loop().time(), time.time()
         seen = self.result.observations
         try:
             async with asyncio.TaskGroup() as group:
@@ -205,12 +210,29 @@ class _Run:
         seen = self.result.observations if self.scenario.traffic else self.stepped
         end = max((stream.end for stream in self.scenario.traffic), default=self.clock())
         for index, expected in enumerate(self.scenario.expect):
+            if expected.that is None:
+                continue
             inside = [o for o in seen if expected.window.contains(o.intended)]
             line = self.scenario.position("expect", index)[0]
             check = _window_check(expected.that, inside, expected.window, end)
             window = expected.window
             told = WindowResult(index, line, str(window), len(inside), check, window.low, window.high)
             self.result.windows.append(told)
+
+    async def _alerts(self, lab: LabLike) -> None:
+        """What the alerts did, by the records that the hops have by now."""
+        judged = [(i, expected) for i, expected in enumerate(self.scenario.expect) if expected.alerts is not None]
+        if not judged:
+            return
+        now = time.time() - self.epoch
+        traces = await lab.exchanges(limit=MOST_JUDGED)
+        samples = samples_of((record for trace in traces for record in trace.hops), self.epoch)
+        fired = firings(ALERTS.values(), samples, until=now)
+        for index, expected in judged:
+            assert expected.alerts is not None
+            line = self.scenario.position("expect", index)[0]
+            for check in check_alerts(expected.alerts, fired, expected.window, shown=bool(samples)):
+                self.result.windows.append(WindowResult(index, line, str(expected.window), len(samples), check))
 
     async def _proofs(self) -> None:
         """Every fault set must have fired; a firing is told through a pipe, and may arrive after its effect."""

@@ -27,6 +27,9 @@ SUFFIXES = (".yaml", ".yml")
 DEADLINE = 60.0
 """Seconds that a scenario's steps may take altogether."""
 
+MOST_JUDGED = 1000
+"""Requests of a scenario that expects something of alerts: a hop remembers as many."""
+
 TRAFFIC_GRACE = 30.0
 """Seconds that a scenario may take beyond its traffic."""
 
@@ -159,6 +162,9 @@ def _missing_parts(scenario: Scenario, chain: Mapping[str, Any]) -> list[Finding
     total = sum(stream.for_ * stream.rate.per_second for stream in scenario.traffic)
     if total > MAX_REQUESTS:
         found.append(Finding(("traffic",), f"sends more than {MAX_REQUESTS} requests altogether"))
+    if total > MOST_JUDGED and any(expected.alerts for expected in scenario.expect):
+        what = f"alerts are judged by the hops' records, of which each keeps {MOST_JUDGED}; this sends more requests"
+        found.append(Finding(("traffic",), what))
     end = max((stream.end for stream in scenario.traffic), default=0.0)
     for index, moment in enumerate(scenario.timeline):
         if scenario.traffic and moment.at > end:

@@ -6,11 +6,21 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainValidator, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
+from badgateway.alerting.rules import ALERTS
 from badgateway.inputs.patterns import Span, TimeSpan
-from badgateway.inputs.problems import as_text
-from badgateway.scenario.expectation import Strict, That
+from badgateway.inputs.problems import as_text, did_you_mean
+from badgateway.inputs.validation import Finding, refusal
+from badgateway.scenario.expectation import Strict, That, one_or_list
 from badgateway.scenario.request import PATIENCE, Headers, Method, Patience, RequestPath
 from badgateway_proxy import Duration, format_duration
 
@@ -88,13 +98,42 @@ class Traffic(Strict):
         return self.start + self.for_
 
 
+def _alert_name(value: str) -> str:
+    if value not in ALERTS:
+        raise refusal([Finding((), f"there is no alert {as_text(value)}", did_you_mean(value, ALERTS))])
+    return value
+
+
+AlertNames = Annotated[
+    list[Annotated[str, AfterValidator(_alert_name), WithJsonSchema({"enum": list(ALERTS)})]],
+    BeforeValidator(one_or_list),
+]
+
+
+class AlertsExpectation(Strict):
+    """Which alerts fire in a window, for any hop, and which do not (`badgateway alerts` lists them)."""
+
+    fired: AlertNames = Field(default_factory=list)
+    """Fired at some time in the window."""
+    silent: AlertNames = Field(default_factory=list)
+    """Did not fire at any time in it."""
+
+
 class WindowExpectation(Strict):
     """What must hold over the requests due in a window of the traffic (all of it by default)."""
 
-    that: That
+    that: That | None = None
+    alerts: AlertsExpectation | None = None
+    """Judged by the hops' exchange records, with windows that are scaled down."""
     during: TimeSpan | None = None
     after: Duration | None = None
     note: str = ""
+
+    @model_validator(mode="after")
+    def _expects(self) -> WindowExpectation:
+        if self.that is None and not (self.alerts and (self.alerts.fired or self.alerts.silent)):
+            raise ValueError("expects nothing; it needs that, or alerts with fired or silent")
+        return self
 
     @model_validator(mode="after")
     def _one_window(self) -> WindowExpectation:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from badgateway.alerting.rules import ALERTS
 from badgateway.chain.errors import InvalidRequest
 from badgateway.inputs.problems import did_you_mean
 from badgateway.scenario.catalogue import ScenarioEntry
@@ -84,6 +85,7 @@ def _code_section(info: CodeInfo, catalogue: Sequence[ScenarioEntry]) -> Section
         ("who", info.sender),
         ("retry?", info.retry),
         ("alert?", info.alert),
+        *_alerts(info.code),
         ("section", info.section),
         ("registered", info.registered),
         *_called([info, *reported]),
@@ -93,6 +95,13 @@ def _code_section(info: CodeInfo, catalogue: Sequence[ScenarioEntry]) -> Section
         entries.append(("causes", "and where to see each"))
         entries += [("", _cause(cause, shown)) for cause in causes]
     return Section(f"{info.code} {info.name}", [*entries, *_scenarios(shown)])
+
+
+def _alerts(code: int) -> Iterator[tuple[str, str]]:
+    """The alerts of the lab that count this code."""
+    names = [alert.name for alert in ALERTS.values() if alert.bad.matches(code)]
+    if names:
+        yield "alerts", f"{', '.join(names)} (badgateway alerts)"
 
 
 def _cause(cause: str, shown: Sequence[ScenarioEntry]) -> str:

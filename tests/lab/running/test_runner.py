@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,10 +25,12 @@ class Stage:
         self.lab = FakeLab()
         self.server = Scripted("")
         self.started: list[ChainSpec] = []
+        self.stamps = False
 
     async def answer(self, head: bytes, writer: asyncio.StreamWriter) -> None:
         broken = bool(self.lab.set_faults)
-        self.lab.records.append(exchange("cdn", head, status=502 if broken else 200))
+        stamp = {"started": time.time()} if self.stamps else {}
+        self.lab.records.append(exchange("cdn", head, status=502 if broken else 200, **stamp))
         self.lab.records.append(exchange("lb", head, status=502 if broken else 200, generated=broken))
         writer.write(BAD if broken else OK)
 
@@ -207,6 +210,33 @@ async def test_a_window_that_does_not_hold_says_what_was_measured(stage: Stage) 
     assert failure == (
         "t.yaml:6: 0s..100ms: share(status=200) < 50%: expected to hold, measured share(status=200) = 100%"
     )
+
+
+ALERTING = """\
+traffic: [{for: 400ms, rate: 100/s, path: /t}]
+timeline: [{at: 150ms, fault: crash, target: app}]
+expect:
+  - {during: ..100ms, alerts: {silent: ErrorBudgetBurnFast}}
+  - {after: 200ms, alerts: {fired: [ErrorBudgetBurnFast, ErrorBudgetBurnSlow], silent: TooManyRequestsBurst}}
+"""
+
+
+async def test_alerts_are_judged_by_the_records_of_the_hops(stage: Stage) -> None:
+    stage.stamps = True
+    result = await run_scenario(scenario(ALERTING), stage.factory)
+    assert result.failures() == []
+    assert [window.check.name for window in result.windows] == [
+        "alert ErrorBudgetBurnFast",
+        "alert ErrorBudgetBurnFast",
+        "alert ErrorBudgetBurnSlow",
+        "alert TooManyRequestsBurst",
+    ]
+    assert result.windows[1].check.measured.startswith("fired at cdn from 0.")
+    failing = await run_scenario(
+        scenario(ALERTING.replace("fired: [", "fired: [TooManyRequestsBurst, ")), stage.factory
+    )
+    said = "alert TooManyRequestsBurst: expected to fire, measured silent"
+    assert any(said in failure for failure in failing.failures())
 
 
 async def test_without_traffic_expectations_are_about_the_steps(stage: Stage) -> None:

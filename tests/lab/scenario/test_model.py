@@ -179,6 +179,19 @@ def test_a_wrong_file_gets_every_error_at_once_with_its_position() -> None:
         ("steps: [{request: GET /}]\ntimeline: [{at: 1s, clear: all}]", "timeline: needs traffic to run beside"),
         ("traffic: [{for: 1s, rate: 1/s}]\ntimeline: [{at: 2s, clear: all}]", "is after the end of the traffic"),
         ("traffic: [{for: 1s, rate: 1/s}]\nexpect: [{after: 2s, that: p95 < 1s}]", "no request can match"),
+        (
+            "traffic: [{for: 1s, rate: 1/s}]\nexpect: [{after: 0s}]",
+            "expects nothing; it needs that, or alerts",
+        ),
+        ("traffic: [{for: 1s, rate: 1/s}]\nexpect: [{alerts: {}}]", "expect[0]: expects nothing"),
+        (
+            "traffic: [{for: 1s, rate: 1/s}]\nexpect: [{alerts: {fired: ErorBudgetBurnFast}}]",
+            'fired: there is no alert "ErorBudgetBurnFast"; did you mean "ErrorBudgetBurnFast"?',
+        ),
+        (
+            "traffic: [{for: 9s, rate: 200/s}]\nexpect: [{alerts: {silent: TooManyRequestsBurst}}]",
+            "alerts are judged by the hops' records, of which each keeps 1000",
+        ),
         ("traffic: [{for: 9m, rate: 1000/s}]", "sends more than 200000 requests"),
         ("traffic: [{for: 1s, rate: 2001/s}]", "at most 2000/s"),
         ("traffic: [{for: 0s, rate: 1/s}]", "lasts more than 0s"),
