@@ -110,6 +110,10 @@ class InstanceConfig(Strict):
     """The shop's files, by WebDAV."""
     workers: Annotated[int, Field(ge=1, le=64)] = 4
     """Threads for work that takes time, such as reports. What finds all of them busy waits."""
+    statement_timeout: PositiveDuration | None = None
+    """The database ends a query that takes longer (PostgreSQL's word); the shop then answers 503."""
+    downstream_timeout: PositiveDuration | None = None
+    """How long the shop waits for the service that it depends on; then it answers 504. Without it: for ever."""
     lock_timeout: PositiveDuration = 5.0
     """How long a write waits for another transaction on the database (SQLite's busy_timeout)."""
 

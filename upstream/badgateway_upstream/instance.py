@@ -21,6 +21,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from badgateway_upstream.app.environment import provide
+from badgateway_upstream.app.handling import Equipment
 from badgateway_upstream.app.relay import Relay
 from badgateway_upstream.app.shop import Shop
 from badgateway_upstream.app.storage import Storage
@@ -47,6 +48,7 @@ _LOG: Final = logging.getLogger("badgateway_upstream.instance")
 _REPLY_FIRST: Final = 0.02
 """Seconds between the reply to whoever set a process fault and its effect, so that the reply gets out."""
 _SWEEP: Final = 5.0
+_CONTROL_BACKLOG: Final = 128
 EXIT_USAGE: Final = 2
 EXIT_ENVIRONMENT: Final = 3
 _LONGEST_TARGET: Final = 2048
@@ -72,8 +74,8 @@ class Instance:
         self._listener = Listener(config.listen.host, config.listen.port, config.backlog, self._protocol)
         self._certificates: Certificates | None = None
         self._storage = Storage()
-        self.process = ThisProcess(self._listener, self._storage, self._close_idle)
-        self._workers = Workers(config.workers)
+        self.process = ThisProcess(self._listener, self._storage, self._connections_without_request)
+        self.equipment: Equipment
         self._store: Store | None = None
         self.app: App
         self._connections: set[Connection] = set()
@@ -82,6 +84,7 @@ class Instance:
         self._count = 0
         self._started = time.time()
         self._runner: web.AppRunner | None = None
+        self._control: Listener | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self.admin = ""
 
@@ -100,19 +103,24 @@ class Instance:
         provide(config.environment, check=config.check_environment)
         if config.tls:
             self._certificates = Certificates(config.authority, (config.listen.host, "localhost", self.name))
-        if config.backend is not None:
-            self.app = Relay(self.name, config.backend, allow_public=config.allow_public)
-        else:
-            self._store = Store(config.database, config.lock_timeout)
-            shown = config.environment if config.debug else None
-            self.app = Shop(self.name, self._store, self._storage, self._workers, shown, config.dav)
+        self._store = Store(config.database, config.lock_timeout) if config.backend is None else None
+        self.equipment = Equipment(
+            Workers(config.workers),
+            self._store,
+            statement_timeout=config.statement_timeout,
+            downstream_timeout=config.downstream_timeout,
+        )
+        self.app = self._healthy_app()
+        app = control.build(self, self._token, config.admin.allowed_hosts)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        assert self._runner.server is not None
+        self._control = Listener(
+            config.admin.host, config.admin.port, _CONTROL_BACKLOG, self._runner.server, self.process.accept_control
+        )
         with _port_taken(config.admin.host, config.admin.port):
-            app = control.build(self, self._token, config.admin.allowed_hosts)
-            self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-            await self._runner.setup()
-            await web.TCPSite(self._runner, config.admin.host, config.admin.port).start()
-            host, port = self._runner.addresses[0][:2]
-            self.admin = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            self._control.open()
+        self.admin = self._control.address
         with _port_taken(config.listen.host, config.listen.port):
             self._listener.open()
         self._sweep()
@@ -150,9 +158,11 @@ class Instance:
             await self._all_closed.wait()
         # What was being answered was cancelled with its connection; let that happen before the app is closed.
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._control is not None:
+            self._control.close()
         if self._runner is not None:
             await self._runner.cleanup()
-        self._workers.close()
+        await self.equipment.close()
         if self._store is not None:
             self._store.close()
 
@@ -220,7 +230,8 @@ class Instance:
             "requests": self._count,
             "open": len(self._connections),
             "busy": sum(connection.task is not None for connection in self._connections),
-            "workers": self._workers.state(),
+            "workers": self.equipment.workers.state(),
+            **self.process.state(),
             "faults": len(self.book),
             "clock_offset": self._clock.offset,
         }
@@ -242,6 +253,14 @@ class Instance:
 
     # Inside
 
+    def _healthy_app(self) -> App:
+        config = self.config
+        if config.backend is not None:
+            return Relay(self.name, config.backend, allow_public=config.allow_public)
+        assert self._store is not None
+        shown = config.environment if config.debug else None
+        return Shop(self.name, self._store, self._storage, self.equipment, shown, config.dav)
+
     def _begin_now(self, fault: ActiveFault) -> None:
         if not fault.ended.is_set():
             self.book.record(fault, None, None)
@@ -258,8 +277,11 @@ class Instance:
             if other.begun and isinstance(effect, Process) and effect.end is not None:
                 effect.begin(other.spec, self.process, other.left)
 
+    def _connections_without_request(self) -> list[Connection]:
+        return [connection for connection in self._connections if connection.idle]
+
     def _close_idle(self) -> None:
-        for connection in list(self._connections):
+        for connection in self._connections_without_request():
             connection.close_if_idle()
 
     def _sweep(self) -> None:

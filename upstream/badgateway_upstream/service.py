@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from badgateway_upstream.app.answers import Answer
+from badgateway_upstream.app.handling import Equipment
 from badgateway_upstream.engine.activefault import Exchange, OneTime
 from badgateway_upstream.engine.book import Book
 from badgateway_upstream.engine.registry import ProcessControls
@@ -16,11 +17,17 @@ if TYPE_CHECKING:
     from badgateway_upstream.wire.connection import Connection
 
 
+Strike = Callable[[], Awaitable[None] | None]
+
+
 class App(Protocol):
     """What answers requests: the shop, or a relay to a real service."""
 
-    def answer(self, request: Request, strike: Callable[[], None] | None = None) -> Answer | Awaitable[Answer]:
-        """Return the true answer, at once where that is possible. ``strike`` may raise inside the handler."""
+    def answer(self, request: Request, strike: Strike | None = None) -> Answer | Awaitable[Answer]:
+        """Return the true answer, at once where that is possible.
+
+        ``strike`` is called inside the handler: it may raise, and what it returns is awaited.
+        """
 
 
 class Service(Protocol):
@@ -40,6 +47,10 @@ class Service(Protocol):
 
     def tls_for(self, handshake: OneTime | None) -> ssl.SSLContext | None:
         """How to speak TLS on a connection, by the fault that acts on it; None: not at all."""
+
+    @property
+    def equipment(self) -> Equipment:
+        """What handlers share."""
 
     @property
     def process(self) -> ProcessControls:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from badgateway_upstream.engine.memory import MIB
 from tests.support.instance import SpawnedInstance, spawned
 from tests.support.processes import until
 from tests.support.proofs import proves
@@ -199,3 +200,79 @@ async def test_crash_loop_kills_and_dies_again_as_its_respawn_says() -> None:
     async with spawned("--crash-after", "100ms") as app:
         assert app.ready["event"] == "ready"
         assert await app.exited() == -signal.SIGKILL
+
+
+@proves("exhaust_descriptors")
+async def test_without_descriptors_nothing_can_be_opened_or_accepted() -> None:
+    async with spawned() as app, app.client() as kept:
+        await kept.get("/report")
+        assert b"200 OK" in await kept.until(b"\r\n\r\n")
+        before = (await app.api("GET", "/state"))[1]["descriptors"]
+        state = await app.fault("exhaust_descriptors", limit=48, close_connections=False)
+        assert (await app.event())["event"] == "firing"
+        shown = (await app.event())["evidence"]
+        assert "RLIMIT_NOFILE is 48" in shown
+        assert "[Errno 24] Too many open files" in shown
+        async with app.client() as late:
+            await late.get("/products/1")
+            kept.packets.clear()
+            await kept.get("/report")
+            assert b"500 Internal" in await kept.until(b"\r\n\r\n")
+            kept.packets.clear()
+            await kept.get("/products/1")
+            assert b"200 OK" in await kept.until(b"\r\n\r\n")
+            assert await late.silent(0.2), "connected by the kernel, accepted by nobody"
+            assert (await app.api("GET", "/state"))[1]["descriptors"]["limit"] == 48
+            assert (await app.api("DELETE", f"/faults/{state['id']}"))[0] == 204
+            assert b"200 OK" in await late.until(b"\r\n\r\n")
+        after = (await app.api("GET", "/state"))[1]["descriptors"]
+        assert after["limit"] == before["limit"]
+        assert abs(after["open"] - before["open"]) < 4
+
+
+async def test_descriptors_of_idle_connections_are_used_up_too() -> None:
+    async with spawned() as app, app.client() as idle:
+        await idle.get("/products/1")
+        assert b"200 OK" in await idle.until(b"\r\n\r\n")
+        await app.fault("exhaust_descriptors", for_="600ms")
+        assert await idle.all()
+        async with app.client() as late:
+            await late.get("/products/1")
+            assert await late.silent(0.2)
+            assert b"200 OK" in await late.until(b"\r\n\r\n"), "the fault is over"
+
+
+@proves("leak_memory")
+async def test_a_watchdog_kills_the_process_for_its_memory() -> None:
+    async with spawned() as app, app.client() as client:
+        await app.fault("leak_memory", amount_mib=48, limit_mib=24, when={"path": "/report"})
+        await client.get("/products/1")
+        assert b"200 OK" in await client.until(b"\r\n\r\n")
+        client.packets.clear()
+        await client.get("/report")
+        assert await client.all() == b"", "killed in the middle of the request"
+        assert await app.exited() == -signal.SIGKILL
+        assert app.process.stderr is not None
+        log = (await app.process.stderr.read()).decode()
+        assert f"memory watchdog: killed pid {app.pid}, which had " in log
+
+
+async def test_memory_that_leaked_is_freed_when_the_fault_ends() -> None:
+    async with spawned() as app:
+        before = (await app.api("GET", "/state"))[1]["resident"]
+        state = await app.fault("leak_memory", amount_mib=64, over="200ms", limit_mib=None)
+        async with asyncio.timeout(10):
+            while (await app.api("GET", "/state"))[1]["resident"] < before + 60 * MIB:
+                pass
+        assert (await app.api("DELETE", f"/faults/{state['id']}"))[0] == 204
+        assert (await app.api("GET", "/state"))[1]["resident"] < before + 16 * MIB
+
+
+async def test_a_leak_that_ends_in_time_is_not_killed() -> None:
+    async with spawned() as app:
+        state = await app.fault("leak_memory", amount_mib=64, over="60s", limit_mib=32)
+        await set_in(app, state["id"])
+        child = child_of(app.pid)
+        assert (await app.api("DELETE", f"/faults/{state['id']}"))[0] == 204
+        assert not exists(child)
+        assert (await app.api("GET", "/state"))[0] == 200

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import logging
+import resource
+import time
 
 import pytest
 
@@ -55,6 +59,117 @@ async def test_a_full_disk_fails_what_writes_and_nothing_else(caplog: pytest.Log
         app.instance.book.remove(fault.id)
         assert (await asked(client, "POST", "/orders", ORDER))[0] == 201
         assert (await asked(client, "GET", "/report"))[0] == 200
+
+
+@proves("out_of_memory")
+async def test_memory_that_the_kernel_refuses_is_a_500_that_the_process_survives(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with here() as app, app.client() as client:
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        app.fault("out_of_memory", room_mib=16, when={"path": "/products", "first": 2})
+        for _ in range(2):
+            assert (await asked(client, "GET", "/products", request_id="r-m"))[0] == 500
+        assert "MemoryError" in caplog.text
+        assert getattr(caplog.records[-1], "request_id", None) == "r-m"
+        assert (await asked(client, "GET", "/products"))[0] == 200
+        assert resource.getrlimit(resource.RLIMIT_AS) == before
+        assert len(app.firings) == 2
+
+
+@proves("slow_query")
+async def test_a_slow_query_keeps_one_worker_busy_and_nobody_else() -> None:
+    async with here(workers=1) as app, app.client() as slow, app.client() as other:
+        app.fault("slow_query", takes="300ms", when={"path": "/products", "first": 1})
+        began = time.monotonic()
+        waiting = asyncio.create_task(asked(slow, "GET", "/products"))
+        await until(lambda: app.instance.state()["workers"]["busy"])
+        assert (await asked(other, "GET", "/products/1"))[0] == 200
+        assert not waiting.done()
+        starved = asyncio.create_task(asked(other, "GET", "/report"))
+        await until(lambda: app.instance.state()["workers"]["waiting"])
+        assert (await waiting)[0] == 200
+        assert time.monotonic() - began > 0.1
+        assert (await starved)[0] == 200
+        assert app.instance.state()["workers"] == {"count": 1, "busy": 0, "waiting": 0}
+
+
+async def test_a_slow_query_ends_with_its_fault() -> None:
+    async with here() as app, app.client() as client:
+        fault = app.fault("slow_query", takes="30s")
+        waiting = asyncio.create_task(asked(client, "GET", "/products"))
+        await until(lambda: app.instance.state()["workers"]["busy"])
+        app.instance.book.remove(fault.id)
+        began = time.monotonic()
+        assert (await waiting)[0] == 200
+        assert time.monotonic() - began < 5
+
+
+async def test_a_statement_timeout_ends_a_slow_query_and_the_app_says_so() -> None:
+    async with here(statement_timeout="50ms") as app, app.client() as client:
+        app.fault("slow_query", takes="30s")
+        status, body = await asked(client, "GET", "/products")
+        assert (status, "the database took too long" in body) == (503, True)
+        await until(lambda: not app.instance.state()["workers"]["busy"])
+
+
+@proves("downstream_hangs")
+async def test_a_service_that_hangs_keeps_those_waiting_that_need_it() -> None:
+    async with here() as app, app.client() as client, app.client() as other:
+        fault = app.fault("downstream_hangs", when={"path": "/products"})
+        waiting = asyncio.create_task(asked(client, "GET", "/products"))
+        await until(lambda: app.instance.equipment.downstream.calls)
+        assert (await asked(other, "GET", "/products/1"))[0] == 200
+        assert not waiting.done()
+        app.instance.book.remove(fault.id)
+        assert (await waiting)[0] == 200
+
+
+async def test_with_a_deadline_of_its_own_the_app_gives_up_first() -> None:
+    async with here(downstream_timeout="50ms") as app, app.client() as client:
+        app.fault("downstream_hangs")
+        assert await asked(client, "GET", "/products", request_id="r7") == (
+            504,
+            '{"error":"the carrier did not answer in time","request_id":"r7"}\n',
+        )
+
+
+@proves("block_event_loop")
+@pytest.mark.parametrize("work", ["sleep", "cpu"])
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_who_blocks_the_loop_blocks_everybody(work: str, in_thread: bool) -> None:
+    async with here() as app, app.client() as blocking, app.client() as other:
+        app.fault("block_event_loop", blocks="400ms", work=work, in_thread=in_thread, when={"path": "/products"})
+        turns: list[float] = []
+
+        async def take_turns() -> None:
+            while True:
+                turns.append(time.monotonic())
+                await asyncio.sleep(0.005)
+
+        turning = asyncio.create_task(take_turns())
+        await until(lambda: turns)
+        waiting = asyncio.create_task(asked(blocking, "GET", "/products"))
+        await until(lambda: app.firings)
+        if in_thread:
+            assert (await asked(other, "GET", "/products/1"))[0] == 200
+            assert not waiting.done(), "the others did not wait for it"
+        assert (await waiting)[0] == 200
+        so_far = len(turns)
+        await until(lambda: len(turns) > so_far)
+        turning.cancel()
+        longest = max(later - earlier for earlier, later in itertools.pairwise(turns))
+        assert (longest >= 0.4) is not in_thread
+
+
+async def test_faults_in_the_handler_work_in_front_of_a_real_backend_too() -> None:
+    async with (
+        here() as backend,
+        here(backend=f"http://{backend.instance.listen}", statement_timeout="30ms") as app,
+        app.client() as client,
+    ):
+        app.fault("slow_query", takes="20s")
+        assert (await asked(client, "GET", "/products"))[0] == 503
 
 
 REPORT = "".join(

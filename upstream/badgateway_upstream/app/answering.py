@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable
 
 from badgateway_upstream.app.answers import Answer
+from badgateway_upstream.app.handling import OneHandling
 from badgateway_upstream.engine.activefault import Exchange, OneTime
 from badgateway_upstream.engine.book import Plan
 from badgateway_upstream.engine.registry import Break, Shape
@@ -77,11 +78,13 @@ class Answering:
             made = self._service.app.answer(self.request, None if self._plan.broken is None else self._strike)
         return made if isinstance(made, Answer) else await made
 
-    def _strike(self) -> None:
+    def _strike(self) -> Awaitable[None] | None:
         broken = self._plan.broken
-        if broken is not None and isinstance(broken.fault.kind.effect, Break):
-            broken.fire()
-            broken.fault.kind.effect.strike(broken.fault.spec)
+        if broken is None or not isinstance(broken.fault.kind.effect, Break):
+            return None
+        broken.fire()
+        handling = OneHandling(self._service.equipment, broken.fault.ended)
+        return broken.fault.kind.effect.strike(broken.fault.spec, handling)
 
     def _started(self, answer: Answer) -> None:
         self.exchange.status = answer.status

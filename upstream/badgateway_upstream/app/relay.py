@@ -13,14 +13,16 @@ import ipaddress
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import urlsplit
 
 import httptools
 
 from badgateway_upstream.app.answers import Answer, head
+from badgateway_upstream.app.handling import GaveUpError
 from badgateway_upstream.app.store import as_json
+from badgateway_upstream.service import Strike
 from badgateway_upstream.wire.requests import Body, BodyCutShortError, Request
 
 _LOG: Final = logging.getLogger("badgateway_upstream.app.relay")
@@ -62,11 +64,15 @@ class Relay:
         self._host, self._port = backend_address(backend)
         self._allow_public = allow_public
 
-    async def answer(self, request: Request, strike: Callable[[], None] | None = None) -> Answer:
+    async def answer(self, request: Request, strike: Strike | None = None) -> Answer:
         """Return the backend's answer, whose body is still arriving. Raises ConnectionError when it breaks off."""
         if strike is not None:
             try:
-                strike()
+                waiting = strike()
+                if waiting is not None:
+                    await waiting
+            except GaveUpError as error:
+                return self._own(error.status, str(error))
             except Exception:  # noqa: BLE001 - as an app's outermost handler: log it, answer 500
                 _LOG.exception("in %s", request.path, extra={"request_id": request.header("x-request-id")})
                 return self._own(500, "internal server error")

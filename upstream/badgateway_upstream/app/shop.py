@@ -16,10 +16,11 @@ from badgateway_upstream.app.dav.methods import METHODS, Dav
 from badgateway_upstream.app.dav.paths import mounted
 from badgateway_upstream.app.dav.settings import DavSettings
 from badgateway_upstream.app.environment import receipt
+from badgateway_upstream.app.handling import Equipment, GaveUpError
 from badgateway_upstream.app.report import sales_report
 from badgateway_upstream.app.storage import Storage
 from badgateway_upstream.app.store import Store, as_json
-from badgateway_upstream.app.workers import Workers
+from badgateway_upstream.service import Strike
 from badgateway_upstream.wire.requests import BodyTooLargeError, Request
 
 _LOG: Final = logging.getLogger("badgateway_upstream.app.shop")
@@ -45,14 +46,14 @@ class Shop:
         name: str,
         store: Store,
         storage: Storage,
-        workers: Workers,
+        equipment: Equipment,
         environment_shown: Mapping[str, str] | None = None,
         dav: DavSettings = _NO_FILES,
     ) -> None:
         self._name = name
         self._store = store
         self._storage = storage
-        self._workers = workers
+        self._workers = equipment.workers
         self._environment_shown = environment_shown
         self._extra = f"X-Instance: {name}\r\n"
         self._fixed: dict[str, Mapping[str, _Route]] = {
@@ -71,8 +72,8 @@ class Shop:
         self._dav = Dav(store, storage, dav, self._made, self.problem) if dav.enabled else None
         self._implemented = {"HEAD", "OPTIONS"}.union(*routes, METHODS if dav.enabled else ())
 
-    def answer(self, request: Request, strike: Callable[[], None] | None = None) -> _Made:
-        """Return the answer to ``request``. ``strike`` is called in the handler, and may raise: then it is a 500."""
+    def answer(self, request: Request, strike: Strike | None = None) -> _Made:
+        """Return the answer to ``request``. ``strike`` is called in the handler; what it raises is a 500."""
         try:
             made = self._route(request, strike)
         except Exception:  # noqa: BLE001 - the outermost handler of an app: it logs whatever broke and answers 500
@@ -84,6 +85,10 @@ class Shop:
             return await made
         except BodyTooLargeError:
             return self.problem(request, 413, "the body is larger than 1 MiB")
+        except GaveUpError as error:
+            request_id = request.header("x-request-id")
+            _LOG.warning("%s %s: %s", request.method, request.path, error, extra={"request_id": request_id})
+            return self.problem(request, error.status, str(error))
         except ConnectionError:
             raise
         except Exception:  # noqa: BLE001 - see answer()
@@ -107,7 +112,12 @@ class Shop:
             body["request_id"] = request_id
         return self._made(request, status, as_json(body), _JSON, extra)
 
-    def _route(self, request: Request, strike: Callable[[], None] | None) -> _Made:
+    async def _after(self, waiting: Awaitable[None], request: Request) -> Answer:
+        await waiting
+        made = self._route(request, None)
+        return made if isinstance(made, Answer) else await made
+
+    def _route(self, request: Request, strike: Strike | None) -> _Made:
         path = request.path
         if path == "/echo":
             methods: Mapping[str, _Route] = {request.method: self._echo}
@@ -119,8 +129,8 @@ class Shop:
             collection, _, argument = rest.partition("/")
             numbered = self._numbered.get(collection)
             methods = numbered if numbered is not None and _NUMBER.fullmatch(argument) else {}
-        if strike is not None:
-            strike()
+        if strike is not None and (waiting := strike()) is not None:
+            return self._after(waiting, request)
         if request.method not in self._implemented and path != "/echo":
             return self.problem(request, 501, f"{request.method} is not implemented here, for any resource")
         if self._dav is not None and mounted(path):

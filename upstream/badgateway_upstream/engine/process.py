@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
 
 from badgateway_upstream.app.storage import Storage
+from badgateway_upstream.engine.descriptors import Descriptors
+from badgateway_upstream.engine.memory import Leak, resident
 from badgateway_upstream.wire.listener import Listener
+
+_LOOK_AGAIN: Final = 0.02
+
+
+class Closable(Protocol):
+    """A client's connection."""
+
+    def close_if_idle(self) -> None:
+        """Close it in good order."""
+
+    def abort(self) -> None:
+        """Close it now."""
 
 
 class ThisProcess:
     """The `registry.ProcessControls` of a running instance."""
 
-    def __init__(self, listener: Listener, storage: Storage, close_idle: Callable[[], None]) -> None:
+    def __init__(self, listener: Listener, storage: Storage, idle: Callable[[], Iterable[Closable]]) -> None:
         self._listener = listener
         self._storage = storage
-        self._close_idle = close_idle
+        self._idle = idle
+        self._descriptors = Descriptors()
+        self._taking: asyncio.TimerHandle | None = None
+        self._leak = Leak()
+        self.accept_control = self._descriptors.accept
 
     def kill(self) -> None:
         """SIGKILL this process: the kernel closes its sockets."""
@@ -62,7 +82,47 @@ class ThisProcess:
 
     def close_idle(self) -> None:
         """Close kept-alive connections that have no request."""
-        self._close_idle()
+        for connection in self._idle():
+            connection.close_if_idle()
+
+    def state(self) -> dict[str, Any]:
+        """What it uses: descriptors, and bytes of memory."""
+        with self._descriptors.beyond():
+            in_memory = resident()
+        return {"descriptors": self._descriptors.state(), "resident": in_memory}
+
+    def exhaust_descriptors(self, limit: int, *, close_idle: bool) -> str:
+        """Use up all file descriptors, those of idle connections included if ``close_idle``."""
+        if close_idle:
+            for connection in self._idle():
+                connection.abort()  # not in good order: that would keep each open until its peer has closed, too
+        evidence = self._descriptors.exhaust(limit)
+        # What is closed frees a descriptor in the loop's next turn, and a leak would soon have that, too.
+        asyncio.get_running_loop().call_soon(self._take_the_rest)
+        return evidence
+
+    def restore_descriptors(self) -> None:
+        """Undo that."""
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+        self._descriptors.restore()
+        self._listener.go_on()
+
+    def leak_memory(self, amount: int, over: float, limit: int | None) -> str:
+        """Grow by so many bytes, and be killed beyond ``limit``."""
+        return self._leak.begin(amount, over, limit)
+
+    def free_memory(self) -> None:
+        """Undo that."""
+        self._leak.end()
+
+    def _take_the_rest(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+        if self._descriptors.exhausted:
+            self._descriptors.take_the_rest()
+            self._taking = asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._take_the_rest)
 
     def fill_disk(self) -> str:
         """Have the app's files on a disk that is full."""

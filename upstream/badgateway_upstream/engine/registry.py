@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Generic, Literal, Protocol, Self, TypeVar
@@ -109,6 +109,18 @@ class ProcessControls(Protocol):
     def close_idle(self) -> None:
         """Close kept-alive connections that have no request, so that callers must connect anew."""
 
+    def exhaust_descriptors(self, limit: int, *, close_idle: bool) -> str:
+        """Use up all file descriptors, of which there are ``limit`` from now on; return what shows it."""
+
+    def restore_descriptors(self) -> None:
+        """Undo that."""
+
+    def leak_memory(self, amount: int, over: float, limit: int | None) -> str:
+        """Grow by so many bytes within so many seconds, to be killed beyond ``limit``; return what shows it."""
+
+    def free_memory(self) -> None:
+        """Undo that."""
+
     def fill_disk(self) -> str:
         """Have the app's files on a disk that is full; return what shows it."""
 
@@ -128,6 +140,19 @@ class Identity(Protocol):
 
     def trust(self, context: ssl.SSLContext) -> None:
         """Let a context trust the instance's authority."""
+
+
+class Handling(Protocol):
+    """The handling of one request, for a fault that is in the handler. What is awaited ends with the fault."""
+
+    async def in_worker(self, work: Callable[[], None]) -> None:
+        """Have one of the app's worker threads do it."""
+
+    async def query(self, seconds: float) -> None:
+        """Have a worker run a database query that takes so long."""
+
+    async def call_downstream(self) -> None:
+        """Call the service that the app depends on, which hangs."""
 
 
 class Begin(Protocol[S_contra]):
@@ -160,9 +185,9 @@ class Shape(Generic[S]):
 
 @dataclass(frozen=True)
 class Break(Generic[S]):
-    """The effect is that ``strike`` raises inside the app's handler."""
+    """The effect is inside the app's handler: ``strike`` raises, or blocks, or returns what the handler then awaits."""
 
-    strike: Callable[[S], None]
+    strike: Callable[[S, Handling], Awaitable[None] | None]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from badgateway_upstream.engine.registry import Break, FaultSpec, FaultType, register
+from badgateway_upstream.engine.registry import Break, FaultSpec, FaultType, Handling, register
 
 
 class BugError(Exception):
@@ -21,7 +21,8 @@ class UnhandledException(FaultSpec):
     """What the exception says in the log; clients never see it."""
 
 
-def _raise(spec: UnhandledException) -> None:
+def _raise(spec: UnhandledException, handling: Handling) -> None:
+    del handling
     raise BugError(spec.message)
 
 

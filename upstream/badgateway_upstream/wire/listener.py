@@ -12,10 +12,12 @@ import logging
 import select
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 _LOG: Final = logging.getLogger("badgateway_upstream.wire.listener")
 _RETRY: Final = 0.1
+_REST: Final = 1.0
+"""Seconds without accepting after EMFILE, as in asyncio's own server; else it would spin."""
 _MOST_FILLERS: Final = 16
 _HANDSHAKE_MS: Final = 100
 
@@ -23,17 +25,26 @@ _HANDSHAKE_MS: Final = 100
 class Listener:
     """Accepts connections on one address for ``factory``'s protocols. `address` is known after `open`."""
 
-    def __init__(self, host: str, port: int, backlog: int, factory: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        backlog: int,
+        factory: Callable[[], asyncio.Protocol],
+        accept: Callable[[socket.socket], tuple[socket.socket, Any]] = socket.socket.accept,
+    ) -> None:
         self._host = host
         self._port = port
         self._backlog = backlog
         self._factory = factory
+        self._accept_one = accept
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
         self._fillers: list[socket.socket] = []
         self._own: set[tuple[str, int]] = set()
         self._accepting: set[asyncio.Task[object]] = set()
         self._retry: asyncio.TimerHandle | None = None
+        self._resting: asyncio.TimerHandle | None = None
         self.accepted = 0
 
     @property
@@ -67,6 +78,9 @@ class Listener:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         if self._socket is not None:
             self._loop.remove_reader(self._socket)
             self._socket.close()
@@ -127,7 +141,7 @@ class Listener:
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(64):
             try:
-                connection, peer = listening.accept()
+                connection, peer = self._accept_one(listening)
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -135,7 +149,7 @@ class Listener:
                     raise
                 _LOG.error("cannot accept: %s; trying again in a second", error)
                 self._loop.remove_reader(listening)
-                self._loop.call_later(1, self._resume, listening)
+                self._resting = self._loop.call_later(_REST, self.go_on)
                 return
             if peer[:2] in self._own:
                 self._own.discard(peer[:2])
@@ -154,9 +168,14 @@ class Listener:
             return
         connection.close()
 
-    def _resume(self, listening: socket.socket) -> None:
-        if self._socket is listening and not self._fillers:
-            self._loop.add_reader(listening, self._accept, listening)
+    def go_on(self) -> None:
+        """Accept again, if a lack of descriptors or memory has stopped that."""
+        if self._resting is None:
+            return
+        self._resting.cancel()
+        self._resting = None
+        if self._socket is not None and not self._fillers:
+            self._loop.add_reader(self._socket, self._accept, self._socket)
 
 
 def _connected(filler: socket.socket) -> bool:
