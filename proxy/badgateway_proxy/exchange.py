@@ -21,6 +21,7 @@ from badgateway_proxy.reply import Reply
 from badgateway_proxy.transport.attempt import Attempt
 from badgateway_proxy.transport.client_connection import ClientConnection
 from badgateway_proxy.transport.driving import Exchanging, in_task
+from badgateway_proxy.transport.max_forwards import last_recipient
 from badgateway_proxy.transport.request import Request
 from badgateway_proxy.transport.request_body import NO_BODY, RequestBody
 from badgateway_proxy.transport.response_reader import ResponseHead
@@ -112,9 +113,10 @@ class Exchange:
         if not request.admissible:
             limits = hop.limits
             request.admit(max_header=limits.request_header, max_headers=limits.request_headers_total)
-        if request.fields and hop.is_in(request.fields.get(b"via", ())):
-            details = f"Via already names {hop.config.name}: this request has been here before"
-            raise HopError(ErrorType.PROXY_LOOP_DETECTED, details, phase=Phase.CLIENT)
+        if request.fields:
+            hop.loops.check(request.fields)
+            if request.forwards_left == 0:
+                raise last_recipient(request.method, request.message.path, request.raw_headers)
         if self._content is not EMPTY_PAYLOAD:
             limit, within = hop.limits.request_body, hop.timeouts.client_body
             self._body = RequestBody(request.message, self._content, limit=limit, within=within)
@@ -249,6 +251,7 @@ class Exchange:
             scheme=self._hop.scheme,
             chunked=body.chunked and small is None,
             length=length,
+            cdn_loop=self._hop.loops.cdn_id,
         )
         if self._hop.retry.enabled:
             return b"%b%b\r\nX-Attempt-Count: %d%b" % (before, self._reply.request_id, number, behind)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from aiohttp import StreamReader
@@ -26,6 +26,7 @@ from badgateway_proxy.policies.affinity import Affinity
 from badgateway_proxy.policies.balancer import EndpointState
 from badgateway_proxy.policies.breaker import Breaker, Event, State
 from badgateway_proxy.policies.endpoint_set import EndpointSet
+from badgateway_proxy.policies.loop_detection import LoopDetection
 from badgateway_proxy.policies.profiles import PROFILES
 from badgateway_proxy.policies.retry import RetryPolicy
 from badgateway_proxy.policies.retry_budget import RetryBudget
@@ -103,6 +104,7 @@ class Hop:
         self.retry_budget = self._retries if config.retry.budget.enabled else None
         self.breaker_settings = config.breaker
         self.profile = PROFILES[config.profile]
+        self.loops = LoopDetection(config.loop, config.name)
         self.admission = admission_for(config, self.clock.now(), self.admission)
         self._gate.configure(config)
         #: The way to the upstream; None if nothing is limited there.
@@ -193,12 +195,6 @@ class Hop:
         self.recorder.add(record)
         if self._log_exchanges:
             _log(record)
-
-    def is_in(self, via: Sequence[bytes]) -> bool:
-        """Whether this hop's name stands in a Via header already (RFC 9110 section 7.6.3)."""
-        name = self.config.name.encode()
-        names = (entry.split() for line in via for entry in line.split(b","))
-        return any(len(words) >= 2 and words[1] == name for words in names)
 
     def relay_member(self, endpoint: str, status: int) -> tuple[str, bytes]:
         """This hop's Proxy-Status member for a response that it relays, as text and as bytes."""

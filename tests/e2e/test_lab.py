@@ -396,3 +396,13 @@ async def test_a_closed_lab_says_so(lab: Lab) -> None:
     await lab.close()
     with pytest.raises(EnvironmentProblem, match="closed"):
         await lab.describe()
+
+
+async def test_upstreams_may_be_named_after_nodes(lab: Lab) -> None:
+    """The LB is told to send to the CDN, which recognises its own request."""
+    await lab.patch("lb", {"upstreams": ["cdn"]})
+    answer = await ask(lab)
+    assert answer.status == 502
+    assert 'proxy_loop_detected; details="CDN-Loop already names' in answer.headers["Proxy-Status"]
+    await lab.patch("lb", {"upstreams": ["app-1"]})
+    assert (await ask(lab)).status == 200

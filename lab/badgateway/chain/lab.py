@@ -198,11 +198,19 @@ class Lab:
     async def patch(self, hop: str, patch: Mapping[str, object]) -> dict[str, Any]:
         """Change a hop's live configuration (JSON merge patch, RFC 7396); returns the whole of it.
 
+        Among its `upstreams`, the name of a node stands for where that node listens.
         It lasts as long as the hop's process: a restart brings back what the hop was started with.
         """
-        configuration = await self._hop(hop).patch(patch)
+        configuration = await self._hop(hop).patch(self._addressed(patch))
         self._patched.setdefault(hop, {}).update(dict.fromkeys(leaves(patch)))
         return configuration
+
+    def _addressed(self, patch: Mapping[str, object]) -> Mapping[str, object]:
+        upstreams = patch.get("upstreams")
+        if not isinstance(upstreams, list):
+            return patch
+        found = [self._nodes[u].url if isinstance(u, str) and u in self._nodes else u for u in upstreams]
+        return {**patch, "upstreams": found}
 
     async def breaker(self, hop: str, action: str) -> dict[str, Any]:
         """force_open, force_closed, reset or disable a hop's circuit breaker; returns its state."""

@@ -54,6 +54,7 @@ HOP_DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "cdn": {
             "timeouts": {"connect": "500ms", "first_byte": "4s", "between_bytes": "4s", "request": "10s"},
             "breaker": _BREAKER,
+            "loop": {"cdn_id": "cdn.badgateway"},
         },
         "lb": {
             "timeouts": {"connect": "500ms", "first_byte": "2s", "between_bytes": "2s", "request": "8s"},

@@ -15,6 +15,7 @@ from badgateway_proxy.configuration.caching import CacheSettings
 from badgateway_proxy.configuration.config_problems import ConfigError, ConfigProblem, ImmutableFieldError, problems_of
 from badgateway_proxy.configuration.durations import Duration
 from badgateway_proxy.configuration.health_settings import HealthSettings, OutlierSettings
+from badgateway_proxy.configuration.loops import LoopSettings
 from badgateway_proxy.configuration.settings import (
     AdminSettings,
     BreakerSettings,
@@ -108,6 +109,8 @@ class HopConfig(Section):
     """Planned maintenance: a 503 for everybody."""
     rate_limit: RateLimitSettings = RateLimitSettings()
     """How many requests may come."""
+    loop: LoopSettings = LoopSettings()
+    """How it notices that a request has been here before."""
     upstream_limits: UpstreamLimitSettings = UpstreamLimitSettings()
     """How much may be under way to the upstream."""
     adaptive_concurrency: AdaptiveConcurrencySettings = AdaptiveConcurrencySettings()

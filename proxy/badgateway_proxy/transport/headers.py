@@ -31,8 +31,25 @@ HOP_BY_HOP = frozenset(
 
 #: Request fields that the hop reads and writes anew.
 _REWRITTEN = frozenset(
-    (b"via", b"x-request-id", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded", b"expect")
+    (
+        b"via",
+        b"x-request-id",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"forwarded",
+        b"expect",
+        b"cdn-loop",
+        b"max-forwards",
+    )
 )
+#: Fields that go on as they are, by whether CDN-Loop and Max-Forwards are written anew.
+_KEPT: Mapping[tuple[bool, bool], Set[bytes]] = {
+    (False, False): frozenset((b"cdn-loop", b"max-forwards")),
+    (True, False): frozenset((b"max-forwards",)),
+    (False, True): frozenset((b"cdn-loop",)),
+    (True, True): frozenset(),
+}
 #: Fields of a response that it writes anew.
 _APPENDED = frozenset((b"via", b"proxy-status", b"x-request-id"))
 
@@ -62,7 +79,7 @@ _REQUEST_NAMES = FieldNames(HOP_BY_HOP | _REWRITTEN | {b"host", _ATTEMPT_COUNT})
 _RESPONSE_NAMES = FieldNames(HOP_BY_HOP | _APPENDED)
 
 #: Request fields that say what to do with the request.
-_TELLING = FieldNames({b"connection", b"transfer-encoding", b"via", b"x-request-id"})
+_TELLING = FieldNames({b"connection", b"transfer-encoding", b"via", b"x-request-id", b"cdn-loop", b"max-forwards"})
 
 #: Connection lists nothing.
 NO_NAMES: Set[bytes] = frozenset()
@@ -107,6 +124,8 @@ def request_head(
     chunked: bool = False,
     add_length: int | None = None,
     upgrade: bytes | None = None,
+    cdn_loop: bytes | None = None,
+    max_forwards: int | None = None,
 ) -> Around:
     """Build the head of the request that goes to the endpoint, around the value of X-Request-ID.
 
@@ -123,10 +142,13 @@ def request_head(
         chunked: frame the body as chunked (there is no Content-Length).
         add_length: the body's length in bytes where the client sent it chunked and it is known by now.
         upgrade: the protocol to ask for (RFC 9110 section 7.8), None for none.
+        cdn_loop: this hop's CDN-Loop member (RFC 8586); None leaves the field as it is.
+        max_forwards: replaces Max-Forwards; None leaves it as it is.
     """
     lines = [f"{method} {target} HTTP/1.1".encode("utf-8", "surrogateescape")]
     seen: dict[bytes, list[bytes]] = {}
     original_host: bytes | None = None
+    kept = _KEPT[cdn_loop is not None, max_forwards is not None]
     for field in raw_headers:
         special = _REQUEST_NAMES[field[0]]
         if not special:
@@ -135,25 +157,41 @@ def request_head(
         elif special == b"host":
             original_host = field[1] if host is None else host.encode()
             lines.append(b"Host: " + original_host)
+        elif special in kept:
+            lines.append(b": ".join(field))
         elif special in _REWRITTEN:
             seen.setdefault(special, []).append(field[1])
     if original_host is None:
         original_host = b"" if host is None else host.encode()
         lines.insert(1, b"Host: " + (original_host or next_hop.encode()))
-    lines.append(b"Via: " + b", ".join((*seen.get(b"via", ()), via)))
+    lines += _trail(seen, via, cdn_loop, max_forwards)
     lines.append(_ID)
-    behind = [b"", _sent_by(seen, client, scheme, original_host) if seen else _sender(client, scheme, original_host)]
+    sender = _sent_by(seen, client, scheme, original_host) if seen else _sender(client, scheme, original_host)
+    return b"\r\n".join(lines), b"\r\n".join((b"", sender, *_framing(chunked, add_length, upgrade)))
+
+
+def _framing(chunked: bool, length: int | None, upgrade: bytes | None) -> Iterable[bytes]:
     if chunked:
-        behind.append(b"Transfer-Encoding: chunked")
-    if add_length is not None:
-        behind.append(b"Content-Length: %d" % add_length)
+        yield b"Transfer-Encoding: chunked"
+    if length is not None:
+        yield b"Content-Length: %d" % length
     if upgrade is not None:
-        behind.append(b"Connection: upgrade\r\nUpgrade: " + upgrade)
-    behind.append(b"\r\n")
-    return b"\r\n".join(lines), b"\r\n".join(behind)
+        yield b"Connection: upgrade\r\nUpgrade: " + upgrade
+    yield b"\r\n"
 
 
 _ID = b"X-Request-ID: "
+
+
+def _trail(
+    seen: dict[bytes, list[bytes]], via: bytes, cdn_loop: bytes | None, max_forwards: int | None
+) -> Iterable[bytes]:
+    """Where the request has been, this hop included, and how far it may still go."""
+    if cdn_loop is not None:
+        yield b"CDN-Loop: " + b", ".join((*seen.get(b"cdn-loop", ()), cdn_loop))
+    if max_forwards is not None:
+        yield b"Max-Forwards: %d" % max_forwards
+    yield b"Via: " + b", ".join((*seen.get(b"via", ()), via))
 
 
 def _sent_by(seen: dict[bytes, list[bytes]], client: bytes, scheme: bytes, host: bytes) -> bytes:
@@ -320,5 +358,5 @@ def _options(value: bytes) -> frozenset[bytes]:
 #: Options that name no field, and fields that Connection must not take away: that would change the message's
 #: framing, its target, or the trail of who sent it on.
 _NEVER_DROPPED = frozenset(
-    (b"", b"close", b"keep-alive", b"content-length", b"host", b"via", b"forwarded", b"x-forwarded-for")
+    (b"", b"close", b"keep-alive", b"content-length", b"host", b"via", b"cdn-loop", b"forwarded", b"x-forwarded-for")
 )

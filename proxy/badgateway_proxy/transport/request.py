@@ -7,6 +7,7 @@ from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 
 from badgateway_proxy.transport import headers
 from badgateway_proxy.transport.client_faults import check_framing, origin_form, unspeakable
+from badgateway_proxy.transport.max_forwards import forwards_left
 
 if TYPE_CHECKING:
     from badgateway_proxy.cache.asked import Asked
@@ -22,7 +23,8 @@ class Request:
     """
 
     __slots__ = (
-        "admissible", "asked", "fields", "forwarded", "http_1_0", "id", "keep_alive", "message", "method",
+        "admissible", "asked", "fields", "forwarded", "forwards_left", "http_1_0", "id", "keep_alive", "message",
+        "method",
         "raw_headers", "target", "upgrade",
     )  # fmt: skip
 
@@ -41,6 +43,8 @@ class Request:
         self.upgrade: bytes | None = None
         #: The X-Request-ID that it came with, if it is one.
         self.id = self._given_id() if self.fields else None
+        #: How many hops it may still go; None for any number.
+        self.forwards_left = forwards_left(message.method, self.fields) if self.fields else None
         #: Whether `admit` let it pass.
         self.admissible = False
         #: For whom its head was written, and what stands before and behind the X-Request-ID in it.
@@ -82,6 +86,7 @@ class Request:
         scheme: bytes = b"http",
         chunked: bool,
         length: int | None,
+        cdn_loop: bytes | None = None,
     ) -> headers.Around:
         """Its head as it goes on to an endpoint: what stands before and behind the value of X-Request-ID.
 
@@ -92,6 +97,7 @@ class Request:
             scheme: what clients speak to this hop: `http` or `https`.
             chunked: the body follows as chunked.
             length: the body's length in bytes where the client sent it chunked and it is known by now.
+            cdn_loop: this hop's CDN-Loop member, if it has one.
         """
         known = self.forwarded
         if known is not None and known[0] == client:
@@ -110,6 +116,8 @@ class Request:
             chunked=chunked,
             add_length=length,
             upgrade=self.upgrade,
+            cdn_loop=cdn_loop,
+            max_forwards=self.forwards_left - 1 if self.forwards_left else None,
         )
         if not (chunked or self.http_1_0 or length is not None):  # which would be of this exchange or this endpoint
             self.forwarded = client, *around
