@@ -123,6 +123,7 @@ class Hop:
             "max_headers": config.limits.request_header_count,
         }
         self.max_connections = config.limits.connections
+        self.allow_custom_methods = config.http1.allow_custom_methods
         self._log_exchanges = config.log_exchanges
         self._adopt_cache(config.cache)
 

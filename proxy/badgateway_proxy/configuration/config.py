@@ -15,6 +15,7 @@ from badgateway_proxy.configuration.caching import CacheSettings
 from badgateway_proxy.configuration.config_problems import ConfigError, ConfigProblem, ImmutableFieldError, problems_of
 from badgateway_proxy.configuration.durations import Duration
 from badgateway_proxy.configuration.health_settings import HealthSettings, OutlierSettings
+from badgateway_proxy.configuration.http1_settings import Http1Settings
 from badgateway_proxy.configuration.loops import LoopSettings
 from badgateway_proxy.configuration.settings import (
     AdminSettings,
@@ -105,6 +106,8 @@ class HopConfig(Section):
     """How large things may be."""
     pool: PoolSettings = PoolSettings()
     """Connections kept open to endpoints."""
+    http1: Http1Settings = Http1Settings()
+    """How requests are read."""
     maintenance: MaintenanceSettings = MaintenanceSettings()
     """Planned maintenance: a 503 for everybody."""
     rate_limit: RateLimitSettings = RateLimitSettings()

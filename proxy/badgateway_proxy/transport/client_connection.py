@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from aiohttp import StreamReader
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http import HttpRequestParser
+from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 
 from badgateway_proxy.errors import HopError
 from badgateway_proxy.transport.client_faults import as_http_1_1, asked_for, client_error, unparsable
+from badgateway_proxy.transport.custom_methods import CustomMethod
 from badgateway_proxy.transport.driving import Exchanging, in_task
 from badgateway_proxy.transport.request import Request
 from badgateway_proxy.transport.request_loop import Parsed, RequestLoop
@@ -133,7 +135,7 @@ class ClientConnection(RequestLoop):
                 # llhttp gave up in the body of the request being served, whose reader would wait for ever.
                 self._payload.set_exception(unparsable(message.exc, b""))
             elif not self._busy and len(self._messages) == 1 and len(start) < _HEAD_START:
-                self._read_again(start + data)
+                self._read_again(start + data, message.exc)
             return
         self._head_start = b""
         if payload is EMPTY_PAYLOAD:
@@ -142,14 +144,21 @@ class ClientConnection(RequestLoop):
             if message is not None and message.upgrade:
                 self._upgraded = True
 
-    def _read_again(self, head: bytes) -> None:
-        """Read a head that aiohttp refused for a later minor version as HTTP/1.1 (RFC 9110 section 2.5)."""
+    def _read_again(self, head: bytes, refused: BaseException) -> None:
+        """Read a head that aiohttp refused as HTTP/1.1 if it has a later minor version (RFC 9110 section 2.5).
+
+        Or as what it is, if its method is one that llhttp does not know, and that is to be passed on.
+        """
+        before, parser = cast(object, self._parser), self._server.new_parser(self)
         readable = as_http_1_1(head)
         if readable is None:
-            return
+            tried = isinstance(before, CustomMethod) and not before.told
+            if tried or not (self._gateway.allow_custom_methods and isinstance(refused, BadHttpMethod)):
+                return
+            readable, parser = head, cast(HttpRequestParser, CustomMethod(parser))
         self._messages.clear()
         self._head_start = b""
-        self._parser = self._server.new_parser(self)
+        self._parser = parser
         self.data_received(readable)
 
     def _head_overdue(self) -> None:

@@ -22,6 +22,7 @@ class Gateway(Protocol):
     client_send_timeout: float
     client_options: Mapping[str, Any]
     max_connections: int
+    allow_custom_methods: bool
     repeated: Repeated[Request]
 
     def serve(self, client: ClientConnection, request: Request, body: StreamReader) -> Exchanging:
