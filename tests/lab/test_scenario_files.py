@@ -29,6 +29,7 @@ OWN_WORDS = {
     "quota",
     "bindings that loop",
     "negotiation set up wrong",
+    "extension required",
 }
 """Causes that are neither an error type, nor a fault, nor a step: a request or a setting that is wrong."""
 LONGEST_TRAFFIC = 6.0

@@ -108,6 +108,8 @@ class InstanceConfig(Strict):
     """Show clients the stack trace and the shop's environment when there is an exception, as debug modes do."""
     dav: DavSettings = DavSettings()
     """The shop's files, by WebDAV."""
+    terms_required: bool = False
+    """Give the price list only to clients that declare the terms of use, as a mandatory extension (RFC 2774)."""
     workers: Annotated[int, Field(ge=1, le=64)] = 4
     """Threads for work that takes time, such as reports. What finds all of them busy waits."""
     statement_timeout: PositiveDuration | None = None

@@ -259,7 +259,8 @@ class Instance:
             return Relay(self.name, config.backend, allow_public=config.allow_public)
         assert self._store is not None
         shown = config.environment if config.debug else None
-        return Shop(self.name, self._store, self._storage, self.equipment, shown, config.dav)
+        terms = config.terms_required
+        return Shop(self.name, self._store, self._storage, self.equipment, shown, config.dav, terms_required=terms)
 
     def _begin_now(self, fault: ActiveFault) -> None:
         if not fault.ended.is_set():

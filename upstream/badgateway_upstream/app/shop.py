@@ -16,7 +16,9 @@ from badgateway_upstream.app.dav.methods import METHODS, Dav
 from badgateway_upstream.app.dav.paths import mounted
 from badgateway_upstream.app.dav.settings import DavSettings
 from badgateway_upstream.app.environment import receipt
+from badgateway_upstream.app.extensions import NotExtendedError, is_mandatory, mandatory, understood
 from badgateway_upstream.app.handling import Equipment, GaveUpError
+from badgateway_upstream.app.pricelist import TERMS, admitted
 from badgateway_upstream.app.report import sales_report
 from badgateway_upstream.app.storage import Storage
 from badgateway_upstream.app.store import Store, as_json
@@ -39,6 +41,7 @@ class Shop:
     """Answers requests. What can be answered without waiting is; an Awaitable is returned for the rest.
 
     ``environment_shown``: in debug mode, what an error page shows beside the stack trace; None: no debug mode.
+    ``terms_required``: whether the price list is for clients only that declare that they know the terms of use.
     """
 
     def __init__(
@@ -49,17 +52,21 @@ class Shop:
         equipment: Equipment,
         environment_shown: Mapping[str, str] | None = None,
         dav: DavSettings = _NO_FILES,
+        *,
+        terms_required: bool = False,
     ) -> None:
         self._name = name
         self._store = store
         self._storage = storage
         self._workers = equipment.workers
         self._environment_shown = environment_shown
+        self._terms_required = terms_required
         self._extra = f"X-Instance: {name}\r\n"
         self._fixed: dict[str, Mapping[str, _Route]] = {
             "/": {"GET": self._home},
             "/health": {"GET": self._health},
             "/products": {"GET": self._products},
+            "/price-list": {"GET": self._price_list, "M-GET": self._price_list},
             "/orders": {"POST": self._new_order},
             "/report": {"GET": self._report},
         }
@@ -76,6 +83,8 @@ class Shop:
         """Return the answer to ``request``. ``strike`` is called in the handler; what it raises is a 500."""
         try:
             made = self._route(request, strike)
+        except NotExtendedError as error:
+            return self.problem(request, 510, str(error))
         except Exception:  # noqa: BLE001 - the outermost handler of an app: it logs whatever broke and answers 500
             return self._broken(request)
         return made if isinstance(made, Answer) else self._guarded(made, request)
@@ -85,6 +94,8 @@ class Shop:
             return await made
         except BodyTooLargeError:
             return self.problem(request, 413, "the body is larger than 1 MiB")
+        except NotExtendedError as error:
+            return self.problem(request, 510, str(error))
         except GaveUpError as error:
             request_id = request.header("x-request-id")
             _LOG.warning("%s %s: %s", request.method, request.path, error, extra={"request_id": request_id})
@@ -131,6 +142,9 @@ class Shop:
             methods = numbered if numbered is not None and _NUMBER.fullmatch(argument) else {}
         if strike is not None and (waiting := strike()) is not None:
             return self._after(waiting, request)
+        if is_mandatory(request.method) and request.method not in methods:
+            understood(mandatory(request.method, request.headers), (TERMS,) if "M-GET" in methods else ())
+            return self._no_handler(request, methods)
         if request.method not in self._implemented and path != "/echo":
             return self.problem(request, 501, f"{request.method} is not implemented here, for any resource")
         if self._dav is not None and mounted(path):
@@ -187,6 +201,12 @@ class Shop:
     def _products(self, request: Request, argument: str) -> Answer:
         del argument
         return self._made(request, 200, as_json({"products": self._store.products()}), _JSON)
+
+    def _price_list(self, request: Request, argument: str) -> Answer:
+        del argument
+        fulfilled = admitted(request, required=self._terms_required)
+        lines = "".join(f"{product['name']};{product['price_cents']}\r\n" for product in self._store.products())
+        return self._made(request, 200, lines.encode(), "text/csv; charset=utf-8", fulfilled)
 
     def _product(self, request: Request, argument: str) -> Answer:
         product = self._store.product(int(argument))
