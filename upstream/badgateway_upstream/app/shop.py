@@ -142,11 +142,8 @@ class Shop:
             methods = numbered if numbered is not None and _NUMBER.fullmatch(argument) else {}
         if strike is not None and (waiting := strike()) is not None:
             return self._after(waiting, request)
-        if is_mandatory(request.method) and request.method not in methods:
-            understood(mandatory(request.method, request.headers), (TERMS,) if "M-GET" in methods else ())
-            return self._no_handler(request, methods)
-        if request.method not in self._implemented and path != "/echo":
-            return self.problem(request, 501, f"{request.method} is not implemented here, for any resource")
+        if request.method not in methods and (refused := self._unknown(request, methods)) is not None:
+            return refused
         if self._dav is not None and mounted(path):
             return self._dav.answer(request)
         if request.method == "OPTIONS" and path == "*":
@@ -155,6 +152,14 @@ class Shop:
             return self.problem(request, 404, f"there is nothing at {path[:200]}")
         handler = methods.get("GET" if request.method == "HEAD" and "GET" in methods else request.method)
         return handler(request, argument) if handler is not None else self._no_handler(request, methods)
+
+    def _unknown(self, request: Request, methods: Iterable[str]) -> Answer | None:
+        if is_mandatory(request.method):
+            understood(mandatory(request.method, request.headers), (TERMS,) if "M-GET" in methods else ())
+            return self._no_handler(request, methods)
+        if request.method not in self._implemented:
+            return self.problem(request, 501, f"{request.method} is not implemented here, for any resource")
+        return None
 
     def _no_handler(self, request: Request, methods: Iterable[str]) -> Answer:
         allowed = [*methods, "HEAD"] if "GET" in methods else [*methods]
