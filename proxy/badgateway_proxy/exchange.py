@@ -74,6 +74,8 @@ class Exchange:
         self._record = ExchangeRecord(
             hop.name, hop.tier, request_id, time.time(), client.address, request.method, request.message.path
         )
+        if request.session is not None:
+            self._record.session = request.session
         self._reply = self.reply_class(hop, client, request, self._record)
 
     async def run(self) -> bool:

@@ -103,6 +103,8 @@ class ExchangeRecord:
     """How the hop's cache came by the answer (see `cache_status.CacheResult`); None without a cache."""
     cache_status: str = ""
     """The member of Cache-Status that this hop appended."""
+    session: str | None = None
+    """The session that the request named (see `transport.sessions`)."""
     id: int = 0
     """Given by `Recorder.add`, in the order in which exchanges ended."""
 
@@ -113,6 +115,7 @@ class ExchangeRecord:
             "hop": self.hop,
             "tier": self.tier,
             "request_id": self.request_id,
+            "session": self.session,
             "started": round(self.started, 6),
             "duration": round(self.duration, 6),
             "client": self.client,
@@ -219,16 +222,27 @@ class Recorder:
         for subscription in self._subscriptions:
             subscription.put(event)
 
-    def query(self, request_id: str | None = None, limit: int = 100, after: int | None = None) -> list[ExchangeRecord]:
+    def query(
+        self,
+        request_id: str | None = None,
+        limit: int = 100,
+        after: int | None = None,
+        session: str | None = None,
+    ) -> list[ExchangeRecord]:
         """At most ``limit`` records, oldest first: the latest ones, or with ``after`` the next after that id.
 
-        To page, pass the last id that you have; ids only grow.
+        To page, pass the last id that you have; ids only grow. None: of any request, of any session.
         """
-        if after is None:
-            newest = (each for each in reversed(self._records) if request_id in (None, each.request_id))
-            return list(islice(newest, limit))[::-1]
-        found = (each for each in self._records if each.id > after and request_id in (None, each.request_id))
-        return list(islice(found, limit))
+        records = reversed(self._records) if after is None else iter(self._records)
+        wanted = (
+            each
+            for each in records
+            if request_id in (None, each.request_id)
+            and session in (None, each.session)
+            and (after is None or each.id > after)
+        )
+        found = list(islice(wanted, limit))
+        return found if after is not None else found[::-1]
 
     @contextmanager
     def subscribe(self, size: int = _QUEUE_SIZE) -> Iterator[Subscription]:

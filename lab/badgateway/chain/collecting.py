@@ -23,6 +23,8 @@ SETTLE_PAUSE = 0.01
 POLL = 1.0
 """Seconds between looks at an attached lab, whose processes tell us nothing by themselves."""
 RECONNECT = 0.2
+MOST_KEPT = 1000
+"""Requests that an instance remembers."""
 
 _KINDS: Mapping[str, EventKind] = {"breaker": "breaker", "endpoint": "endpoint"}
 """The lab's names of what hops tell; all else is about an exchange."""
@@ -47,21 +49,23 @@ class Collector:
         if any(node.process is None for node in self._nodes.values()):
             await self._look()
 
-    async def traces(self, hops: Sequence[str], *, request_id: str | None, limit: int) -> list[Trace]:
+    async def traces(
+        self, hops: Sequence[str], *, request_id: str | None, session: str | None = None, limit: int
+    ) -> list[Trace]:
         """Join all nodes' records; with `request_id`, wait until the records that must come have come."""
         end = time.monotonic() + SETTLE_DEADLINE
         while True:
-            found = await self._join(hops, request_id, limit)
+            found = await self._join(hops, request_id, session, limit)
             if request_id is None or time.monotonic() > end:
                 return found[-limit:]
             if found and not self._missing(hops, found[-1]):
                 return found
             await asyncio.sleep(SETTLE_PAUSE)
 
-    async def _join(self, hops: Sequence[str], request_id: str | None, limit: int) -> list[Trace]:
+    async def _join(self, hops: Sequence[str], request_id: str | None, session: str | None, limit: int) -> list[Trace]:
         await self.settle()
         asked = [node for node in self._nodes.values() if node.answers]
-        records = await together([self._records(node, request_id, limit) for node in asked])
+        records = await together([self._records(node, request_id, session, limit) for node in asked])
         exchanges, requests = [], []
         for node, found in zip(asked, records, strict=True):
             if node.kind == "hop":
@@ -72,11 +76,14 @@ class Collector:
         listening = {node.name: urlsplit(node.url).netloc for node in self._nodes.values()}
         return join(hops, exchanges, requests, firings, listening)
 
-    async def _records(self, node: Node, request_id: str | None, limit: int) -> list[dict[str, Any]]:
+    async def _records(
+        self, node: Node, request_id: str | None, session: str | None, limit: int
+    ) -> list[dict[str, Any]]:
         try:
             if node.kind == "hop":
-                return await node.hop.exchanges(request_id=request_id, limit=limit)
-            return await node.instance.requests(request_id=request_id, limit=limit)
+                return await node.hop.exchanges(request_id=request_id, session=session, limit=limit)
+            # instances know no sessions: theirs are found by the ids that the hops recorded
+            return await node.instance.requests(request_id=request_id, limit=limit if session is None else MOST_KEPT)
         except Unreachable:
             return []  # it died or froze meanwhile, and its records with it
 

@@ -212,6 +212,10 @@ class Lab:
         found = [self._nodes[u].url if isinstance(u, str) and u in self._nodes else u for u in upstreams]
         return {**patch, "upstreams": found}
 
+    async def config(self, hop: str) -> dict[str, Any]:
+        """A hop's live configuration."""
+        return await self._hop(hop).config()
+
     async def breaker(self, hop: str, action: str) -> dict[str, Any]:
         """force_open, force_closed, reset or disable a hop's circuit breaker; returns its state."""
         return await self._hop(hop).breaker(action)
@@ -245,13 +249,15 @@ class Lab:
         nodes = await together([self._collector.describe(node) for node in self._nodes.values()])
         return {"url": self.url, "nodes": nodes}
 
-    async def exchanges(self, *, request_id: str | None = None, limit: int = 100) -> list[Trace]:
-        """The latest requests, oldest first, each with what every node recorded.
+    async def exchanges(
+        self, *, request_id: str | None = None, session: str | None = None, limit: int = 100
+    ) -> list[Trace]:
+        """The latest requests, oldest first, each with what every node recorded; of one `session`, or all.
 
         With `request_id`: that one; waits a moment for the records that are still being written.
         """
         self._usable()
-        return await self._collector.traces(self.hops, request_id=request_id, limit=limit)
+        return await self._collector.traces(self.hops, request_id=request_id, session=session, limit=limit)
 
     def events(self) -> Subscription:
         """Everything that happens from now on: exchange, breaker, firing, process, fault. Ends with the lab.

@@ -129,11 +129,15 @@ class HopAdmin(AdminClient):
         """force_open, force_closed, reset or disable its circuit breaker; returns the breaker's state."""
         return _object(await self._ask("POST", "/breaker", {"action": action}))
 
-    async def exchanges(self, *, request_id: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """Its exchange records, oldest first."""
+    async def exchanges(
+        self, *, request_id: str | None = None, session: str | None = None, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """Its exchange records, oldest first: of one request, of one session, or all."""
         query: dict[str, str | int] = {"limit": limit}
         if request_id is not None:
             query["request_id"] = request_id
+        if session is not None:
+            query["session"] = session
         return _list(await self._ask("GET", "/exchanges", **query), "exchanges")
 
     async def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:

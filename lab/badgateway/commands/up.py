@@ -12,14 +12,19 @@ import click
 
 from badgateway.chain.attaching import node_of
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
-from badgateway.chain.spec import MAX_INSTANCES
+from badgateway.chain.spec import MAX_INSTANCES, merge
 from badgateway.control import statefile
 from badgateway.control.client import TOKEN_VARIABLE
 from badgateway.inputs.chainfile import load_chain
 from badgateway.processes.forkserver import ForkServer
 from badgateway.processes.ports import Ports
+from badgateway.running.preparing import preparation_of
+from badgateway.scenario import catalogue
+from badgateway.scenario.model import Scenario, load_scenario
+from badgateway.session.announcing import AsJson, AsText
+from badgateway.session.exits import HELD
 from badgateway.session.interrupts import run_until_interrupted
-from badgateway.session.staying import Listening, stay
+from badgateway.session.staying import Listening, Stay, stay
 
 PORT = click.IntRange(0, 65535)
 
@@ -30,7 +35,8 @@ Examples:
   badgateway up
   badgateway up --instances 3 --chain chain.yaml
   badgateway up --backend http://127.0.0.1:3000      break your own service's answers
-  badgateway up --cdn-port 0 --lb-port 0 --app-port 0 --control-port 0     any free ports
+  badgateway up --scenario 502/app-crashed           as that scenario breaks it
+  badgateway up --free-ports --ready-file lab.json   for a program: any free ports, which the file tells
   badgateway up --attach cdn=http://cdn:9500 --attach lb=http://lb:9500 --attach app-1=http://app-1:9500
 
 Ctrl-C (or SIGTERM) ends the chain in order. A port 0 takes any free one.
@@ -59,6 +65,16 @@ Ctrl-C (or SIGTERM) ends the chain in order. A port 0 takes any free one.
     multiple=True,
     help="Use a hop or instance that runs already; URL: where it listens.",
 )
+@click.option("--scenario", metavar="ID|FILE", help="Bring up that scenario's chain, with what breaks it done.")
+@click.option("--free-ports", is_flag=True, help="Any free port for each, instead of the ones above.")
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what --json prints first to this file, once all is ready. The other commands do not find the chain.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines: one when ready, then one per event.")
+@click.option("--quiet", is_flag=True, help="Print no events.")
+@click.option("--exit-with-stdin", is_flag=True, help="End when stdin does, so that nothing outlives a parent.")
 @click.option("--token", metavar="TEXT", envvar=TOKEN_VARIABLE, help="Token of the control API; random by default.")
 @click.pass_obj
 def command(
@@ -74,6 +90,12 @@ def command(
     allow_public: bool,
     chain_file: Path | None,
     attach: tuple[str, ...],
+    scenario: str | None,
+    free_ports: bool,
+    ready_file: Path | None,
+    as_json: bool,
+    quiet: bool,
+    exit_with_stdin: bool,
     token: str | None,
 ) -> int:
     """Bring up the chain CDN → LB → app and stay until Ctrl-C.
@@ -82,24 +104,41 @@ def command(
     the chain by its state file.
     """
     nodes = [node_of(word) for word in attach]
-    if attach and (backend or chain_file or instances):
+    if attach and (backend or chain_file or instances or scenario):
         raise InvalidRequest(
-            "--attach uses processes that run already; --chain, --instances and --backend start new ones"
+            "--attach uses processes that run already; --chain, --scenario, --instances and --backend start new ones"
         )
+    if scenario and chain_file:
+        raise InvalidRequest("a scenario has a chain of its own; give --scenario or --chain, not both")
     if attach and not token:
         raise InvalidRequest(f"--attach needs the token of those processes: --token, or {TOKEN_VARIABLE}")
     if backend is not None and not allow_public:
         _refuse_public(backend)
+    told = _scenario(scenario) if scenario is not None else None
     app = {"instances": instances, "backend": backend}
-    chain = load_chain(chain_file, {"app": {key: value for key, value in app.items() if value is not None}})
-    _refuse_second()
+    overrides = {"app": {key: value for key, value in app.items() if value is not None}}
+    chain = load_chain(chain_file, merge(told.written_chain if told is not None else {}, overrides))
+    if ready_file is None:
+        _refuse_second()
+    ports = Ports(0, 0, 0, 0) if free_ports else Ports(cdn=cdn_port, lb=lb_port, app=app_port, control=control_port)
     listening = Listening(
-        Ports(cdn=cdn_port, lb=lb_port, app=app_port, control=control_port),
-        control_host=control_host,
-        allowed_hosts=hosts,
-        token=token or secrets.token_urlsafe(24),
+        ports, control_host=control_host, allowed_hosts=hosts, token=token or secrets.token_urlsafe(24)
     )
-    return run_until_interrupted(stay(chain, nodes, listening, forkserver))
+    how = Stay(
+        AsJson(narrates=not quiet) if as_json else AsText(narrates=not quiet),
+        ready_file,
+        preparation_of(told) if told is not None else None,
+        exit_with_stdin,
+    )
+    run_until_interrupted(stay(chain, nodes, listening, how, forkserver))
+    return HELD
+
+
+def _scenario(word: str) -> Scenario:
+    found = catalogue.select([word])
+    if len(found) != 1:
+        raise InvalidRequest(f"--scenario takes one scenario; {word!r} names {len(found)}")
+    return load_scenario(found[0])
 
 
 def _refuse_public(backend: str) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from aiohttp import web
 
+from badgateway.chain.events import Event
+from badgateway.chain.faultboard import FaultState
 from badgateway.chain.lab import Lab
 from badgateway.control.guard import MAX_BODY, ApiError, admission, errors_as_json
+from badgateway.control.sessions import fault_of, of_all, session_of
 from badgateway.inputs.problems import did_you_mean
 from badgateway.processes.ports import Reservations
+from badgateway.processes.together import together
 from badgateway_proxy import format_duration, parse_duration
 
 HEARTBEAT = 15.0
@@ -35,17 +39,29 @@ PAGE = """<!doctype html>
 """
 
 Body = dict[str, Any]
+Prepare = Callable[[Lab], Awaitable[None]]
+"""What is done to a lab after it was started, and after each reset."""
 
 
 class ControlServer:
     """Serves one lab. `start()` binds, `close()` ends every request, event streams too."""
 
     def __init__(
-        self, lab: Lab, *, token: str, host: str = "127.0.0.1", port: int = 8500, allowed_hosts: Collection[str] = ()
+        self,
+        lab: Lab,
+        *,
+        token: str,
+        host: str = "127.0.0.1",
+        port: int = 8500,
+        allowed_hosts: Collection[str] = (),
+        prepare: Prepare | None = None,
     ) -> None:
-        """`port` 0 takes any free one. `allowed_hosts`: names besides IP literals and localhost (`*`: any)."""
+        """`port` 0 takes any free one. `allowed_hosts`: names besides IP literals and localhost (`*`: any).
+
+        `prepare`: what a reset does once everything is as it was started.
+        """
         self._host, self._port = host, port
-        api = _Api(lab)
+        api = _Api(lab, prepare)
         self._api = api
         app = web.Application(
             middlewares=[errors_as_json(), admission(token, allowed_hosts, open_paths={"/", "/healthz"})],
@@ -83,8 +99,9 @@ class ControlServer:
 class _Api:
     """The handlers. Each says in its first line what it answers."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, prepare: Prepare | None) -> None:
         self._lab = lab
+        self._prepare = prepare
         self.closing = asyncio.Event()
 
     def routes(self) -> list[web.RouteDef]:
@@ -96,7 +113,9 @@ class _Api:
             web.get("/api/faults", self.faults),
             web.post("/api/faults", self.set_fault),
             web.delete("/api/faults", self.clear_faults),
+            web.get("/api/faults/{id}", self.fault),
             web.delete("/api/faults/{id}", self.clear_fault),
+            web.get("/api/hops/{name}", self.hop),
             web.patch("/api/hops/{name}", self.patch_hop),
             web.post("/api/hops/{name}/breaker", self.breaker),
             web.post("/api/processes/{name}/restart", self.restart),
@@ -128,9 +147,10 @@ class _Api:
         """The chain: its URL, and each hop and instance with address, pid and state."""
         return web.json_response(await self._lab.describe())
 
-    async def faults(self, _request: web.Request) -> web.Response:
-        """The faults that are set, and how often each has fired."""
-        return web.json_response([fault.to_json() for fault in await self._lab.faults()])
+    async def faults(self, request: web.Request) -> web.Response:
+        """The faults that are set, and how often each has fired; ?ended=true also those that are over."""
+        ended = _flag(request, "ended")
+        return web.json_response([fault.to_json() for fault in await self._faults(request, ended=ended)])
 
     async def set_fault(self, request: web.Request) -> web.Response:
         """Set a fault: {"target": "app", "kind": "hang", "for": "10s", "when": {"path": "/orders"}}; 201."""
@@ -138,30 +158,51 @@ class _Api:
         target = body.pop("target", None)
         if not isinstance(target, str):
             raise ApiError(400, f'"target" is missing: one of {", ".join(self._targets())}')
+        session = session_of(request)
+        if session is not None:
+            body = fault_of(session, self._lab.hops, target, body)
         fault = await self._lab.set_fault(target, body)
         return web.json_response(fault.to_json(), status=201)
 
-    async def clear_faults(self, _request: web.Request) -> web.Response:
+    async def clear_faults(self, request: web.Request) -> web.Response:
         """Clear every fault; says how many there were."""
-        count = len(await self._lab.faults())
-        await self._lab.clear_faults()
-        return web.json_response({"cleared": count})
+        found = await self._faults(request)
+        if session_of(request) is None:
+            await self._lab.clear_faults()
+        else:
+            await together([self._lab.clear_fault(fault.id) for fault in found])
+        return web.json_response({"cleared": len(found)})
+
+    async def fault(self, request: web.Request) -> web.Response:
+        """One fault, also once it is over."""
+        known = {state.id: state for state in await self._faults(request, ended=True)}
+        return web.json_response(known[_require(request.match_info["id"], known, "fault has the id")].to_json())
 
     async def clear_fault(self, request: web.Request) -> web.Response:
         """Clear one fault."""
-        fault = request.match_info["id"]
-        known = [state.id for state in await self._lab.faults()]
-        _require(fault, known, "fault is set with the id")
-        await self._lab.clear_fault(fault)
+        known = [state.id for state in await self._faults(request)]
+        await self._lab.clear_fault(_require(request.match_info["id"], known, "fault is set with the id"))
         return web.json_response({"cleared": 1})
+
+    async def _faults(self, request: web.Request, *, ended: bool = False) -> list[FaultState]:
+        session = session_of(request)
+        found = await self._lab.faults(ended=ended)
+        return [fault for fault in found if session in (None, fault.when.get("session"))]
+
+    async def hop(self, request: web.Request) -> web.Response:
+        """A hop's configuration as it is now."""
+        name = _require(request.match_info["name"], self._lab.hops, "hop is called")
+        return web.json_response(await self._lab.config(name))
 
     async def patch_hop(self, request: web.Request) -> web.Response:
         """Change a hop's configuration while it runs, by JSON merge patch (RFC 7396); answers the whole of it."""
+        of_all(request, "a patch")
         name = _require(request.match_info["name"], self._lab.hops, "hop is called")
         return web.json_response(await self._lab.patch(name, await _json_object(request)))
 
     async def breaker(self, request: web.Request) -> web.Response:
         """Act on a hop's circuit breaker: {"action": "force_open" | "force_closed" | "reset" | "disable"}."""
+        of_all(request, "an order to a breaker")
         name = _require(request.match_info["name"], self._lab.hops, "hop is called")
         action = str((await _json_object(request)).get("action"))
         if action not in BREAKER_ACTIONS:
@@ -170,16 +211,19 @@ class _Api:
 
     async def restart(self, request: web.Request) -> web.Response:
         """Restart a process on its ports and wait until it is ready; "lost": faults and patches that ended with it."""
+        of_all(request, "a restart")
         lost = await self._lab.restart(_require(request.match_info["name"], self._targets(), "process is called"))
         return web.json_response({**await self._lab.describe(), "lost": lost})
 
     async def stop(self, request: web.Request) -> web.Response:
         """Stop a process gracefully, as a deployment does."""
+        of_all(request, "a stop")
         await self._lab.stop(_require(request.match_info["name"], self._targets(), "process is called"))
         return web.json_response(await self._lab.describe())
 
     async def clock(self, request: web.Request) -> web.Response:
         """Advance the clock of every process: {"advance": "30s"}. Sockets keep real time."""
+        of_all(request, "another time")
         try:
             seconds = parse_duration((await _json_object(request)).get("advance"))
         except ValueError as error:
@@ -187,9 +231,12 @@ class _Api:
         await self._lab.advance(seconds)
         return web.json_response({"advanced": format_duration(seconds)})
 
-    async def reset(self, _request: web.Request) -> web.Response:
+    async def reset(self, request: web.Request) -> web.Response:
         """Back to the start: no faults, configuration as started, breakers and records empty, dead processes up."""
+        of_all(request, "a reset")
         await self._lab.reset()
+        if self._prepare is not None:
+            await self._prepare(self._lab)
         return web.json_response(await self._lab.describe())
 
     async def exchanges(self, request: web.Request) -> web.Response:
@@ -197,11 +244,14 @@ class _Api:
         limit = request.query.get("limit", "100")
         if not limit.isdecimal() or not 1 <= int(limit) <= MAX_EXCHANGES:
             raise ApiError(400, f"limit is a number from 1 to {MAX_EXCHANGES}, not {limit[:40]!r}")
-        traces = await self._lab.exchanges(request_id=request.query.get("request_id"), limit=int(limit))
+        traces = await self._lab.exchanges(
+            request_id=request.query.get("request_id"), session=session_of(request), limit=int(limit)
+        )
         return web.json_response([trace.to_json() for trace in traces])
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """What happens, as it happens (server-sent events): exchange, breaker, firing, process, fault."""
+        session = session_of(request)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         events = self._lab.events()
         try:
@@ -216,12 +266,27 @@ class _Api:
                 except StopAsyncIteration:
                     break
                 else:
-                    await response.write(f"event: {event.kind}\ndata: {json.dumps(event.to_json())}\n\n".encode())
+                    if session is None or await self._is_of(session, event):
+                        await response.write(f"event: {event.kind}\ndata: {json.dumps(event.to_json())}\n\n".encode())
         except ConnectionError:
             pass  # the listener left, which is how a stream without an end ends
         finally:
             await events.aclose()
         return response
+
+    async def _is_of(self, session: str, event: Event) -> bool:
+        """Whether an event belongs to a session; what happens to hops and processes is everybody's."""
+        match event.kind:
+            case "exchange":
+                return bool(event.data.get("session") == session)
+            case "fault":
+                return bool((event.data.get("when") or {}).get("session") == session)
+            case "firing":
+                faults = await self._lab.faults(ended=True)
+                mine = {fault.id for fault in faults if fault.when.get("session") == session}
+                return event.data.get("fault") in mine
+            case "breaker" | "process":
+                return True
 
     def _targets(self) -> list[str]:
         return [*self._lab.hops, "app", *self._lab.instances]
@@ -232,6 +297,13 @@ def _require(word: str, known: Collection[str], what: str) -> str:
         return word
     hint = did_you_mean(word, known)
     raise ApiError(404, f"no {what} {word!r}" + (f"; {hint}" if hint else ""))
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    word = request.query.get(name, "false")
+    if word not in {"true", "false"}:
+        raise ApiError(400, f"{name} is true or false, not {word[:40]!r}")
+    return word == "true"
 
 
 async def _json_object(request: web.Request) -> Body:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+import contextlib
+import os
+import threading
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from pathlib import Path
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.padding import Padding
-from rich.text import Text
 
 from badgateway.chain.attaching import located
 from badgateway.chain.errors import EnvironmentProblem
@@ -19,18 +20,11 @@ from badgateway.chain.lab import Lab
 from badgateway.chain.nodes import NodeAddress
 from badgateway.chain.spec import ChainSpec
 from badgateway.control import statefile
-from badgateway.control.server import ControlServer
+from badgateway.control.server import ControlServer, Prepare
 from badgateway.processes.forkserver import ForkServer
 from badgateway.processes.ports import Ports, Reservations
-from badgateway.terminal import picture
-from badgateway.terminal.eventlines import Line, Throttle, line_of
-from badgateway.terminal.screen import console, is_terminal
-
-TRY: Final = (
-    ("badgateway request /products", "see what each hop saw, and who decided"),
-    ("badgateway fault set app hang --for 30s", "break it; then send the request again"),
-    ("badgateway explain 504", "what it means, and who sends it"),
-)
+from badgateway.session.announcing import Announcer, Ready
+from badgateway.session.readyfile import ReadyFile
 
 
 @dataclass(frozen=True)
@@ -43,10 +37,30 @@ class Listening:
     token: str
 
 
+@dataclass(frozen=True)
+class Stay:
+    """How a chain stays.
+
+    `ready_file`: written once the chain is ready, instead of the state file by which the other commands find it.
+    `prepare`: done once it is ready, and again after each reset. `until_stdin_ends`: end when stdin does.
+    """
+
+    announcer: Announcer
+    ready_file: Path | None = None
+    prepare: Prepare | None = None
+    until_stdin_ends: bool = False
+
+
 async def stay(
-    chain: ChainSpec, nodes: Sequence[NodeAddress], listening: Listening, forkserver: ForkServer | None
-) -> NoReturn:
+    chain: ChainSpec,
+    nodes: Sequence[NodeAddress],
+    listening: Listening,
+    how: Stay,
+    forkserver: ForkServer | None,
+) -> None:
     """Bring the chain up (or attach to `nodes`), serve the control API, and print events until cancelled.
+
+    Returns when stdin has ended, if `how` says so.
 
     Raises:
         EnvironmentProblem: a port is taken, another chain runs, or the chain's processes were lost.
@@ -57,24 +71,45 @@ async def stay(
         held.take(listening.ports.control, option="--control-port")
     finally:
         held.close()
-    async with _lab(chain, nodes, listening, forkserver) as lab, _control(lab, listening) as control:
+    async with (
+        _lab(chain, nodes, listening, forkserver) as lab,
+        _control(lab, listening, how.prepare) as control,
+    ):
         state = statefile.this_process(control.url, listening.token)
-        _claim(state)
+        file = ReadyFile(how.ready_file) if how.ready_file is not None else None
+        if file is None:
+            _claim(state)
         try:
-            events = lab.events()
-            await _announce(lab, control, listening.token)
-            await _until_lost(_narrate(events), forkserver)
+            if how.prepare is not None:
+                await how.prepare(lab)
+            events = lab.events() if how.announcer.narrates else None
+            ready = Ready(lab.url, lab.urls, (await lab.describe())["nodes"], state)
+            if file is not None:
+                file.write(ready.to_json())
+            how.announcer.announce(ready)
+            telling = how.announcer.narrate(events) if events is not None else asyncio.Event().wait()
+            if await _until_lost(telling, forkserver, stdin=how.until_stdin_ends):
+                return
             raise EnvironmentProblem(lab.failure or "the chain ended by itself")
         finally:
-            statefile.release(state)
+            if file is not None:
+                file.remove()
+            else:
+                statefile.release(state)
             click.echo("closing the chain", err=True)
 
 
-async def _until_lost(telling: Coroutine[Any, Any, None], forkserver: ForkServer | None) -> None:
-    """Await `telling`, but no longer than the fork server lives: every process of the chain dies with it."""
-    lost = asyncio.Event()
+async def _until_lost(telling: Coroutine[Any, Any, object], forkserver: ForkServer | None, *, stdin: bool) -> bool:
+    """Await `telling`, but no longer than the fork server lives: every process of the chain dies with it.
+
+    Returns:
+        Whether it was stdin that ended, if `stdin` says to watch it.
+    """
+    lost, orphaned = asyncio.Event(), asyncio.Event()
     forget = forkserver.on_lost(lost.set) if forkserver is not None else None
-    tasks = {asyncio.create_task(telling), asyncio.create_task(_wait(lost))}
+    tasks = {asyncio.create_task(telling), asyncio.create_task(_wait(lost)), asyncio.create_task(_wait(orphaned))}
+    if stdin:
+        _watch_stdin(orphaned)
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -85,6 +120,21 @@ async def _until_lost(telling: Coroutine[Any, Any, None], forkserver: ForkServer
         await asyncio.gather(*tasks, return_exceptions=True)
         if forget is not None:
             forget()
+    return orphaned.is_set()
+
+
+def _watch_stdin(ended: asyncio.Event) -> None:
+    """Set `ended` once nobody holds the other end of stdin. A thread reads, as epoll refuses a stdin that is a file."""
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile, for another reason
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
 
 
 async def _wait(event: asyncio.Event) -> None:
@@ -104,13 +154,14 @@ async def _lab(
 
 
 @asynccontextmanager
-async def _control(lab: Lab, listening: Listening) -> AsyncIterator[ControlServer]:
+async def _control(lab: Lab, listening: Listening, prepare: Prepare | None) -> AsyncIterator[ControlServer]:
     server = ControlServer(
         lab,
         token=listening.token,
         host=listening.control_host,
         port=listening.ports.control,
         allowed_hosts=listening.allowed_hosts,
+        prepare=prepare,
     )
     try:
         await server.start()
@@ -130,54 +181,3 @@ def _claim(state: statefile.LabState) -> None:
         return
     if other is not None:
         raise EnvironmentProblem(str(other))
-
-
-async def _announce(lab: Lab, control: ControlServer, token: str) -> None:
-    nodes = (await lab.describe())["nodes"]
-    facts = [*((str(node["name"]), _where(node)) for node in nodes), ("control", f"{control.url}  token {token}")]
-    row = picture.boxes(None, nodes)
-    if is_terminal():
-        screen = console()
-        screen.print(Padding(picture.drawing(row), (1, 0, 1, 2)))
-        _table(screen, facts)
-        screen.print()
-        _table(screen, TRY)
-        screen.print(Text("\n  Ctrl-C ends it.\n", style="dim"))
-        return
-    click.echo(picture.line(row))
-    for name, what in facts:
-        click.echo(f"{name:<8} {what}")
-    for command, what in TRY:
-        click.echo(f"try: {command}  ({what})")
-    click.echo("ready")
-
-
-def _where(node: Mapping[str, Any]) -> str:
-    pid = f"pid {node['pid']}" if node.get("pid") else ""
-    return f"{node['url']}  {pid}".rstrip()
-
-
-def _table(screen: Console, rows: Sequence[tuple[str, str]]) -> None:
-    width = max(len(left) for left, _ in rows)
-    for left, right in rows:
-        screen.print(Text.assemble("  ", (f"{left:<{width}}", "bold cyan"), "  ", right), soft_wrap=True)
-
-
-async def _narrate(events: AsyncIterator[Any]) -> None:
-    """One line per event, until there are no more."""
-    throttle = Throttle()
-    screen = console() if is_terminal() else None
-    async for event in events:
-        line = line_of(event)
-        shown, held_back = throttle.admit(line.time)
-        if held_back:
-            _say(screen, Line(line.time, "…", f"and {held_back} more events in that second"))
-        if shown:
-            _say(screen, line)
-
-
-def _say(screen: Console | None, line: Line) -> None:
-    if screen is None:
-        click.echo(str(line))
-    else:
-        screen.print(Text(str(line), style=line.style), soft_wrap=True)

@@ -184,13 +184,16 @@ class _AdminApi:
 
     async def get_exchanges(self, request: web.Request) -> web.Response:
         """Exchange records, oldest first: the latest, or with ``after`` the next ones after that id."""
-        unknown = request.query.keys() - {"request_id", "limit", "after"}
+        unknown = request.query.keys() - {"request_id", "session", "limit", "after"}
         if unknown:
             names = ", ".join(sorted(unknown))
-            raise web.HTTPBadRequest(text=f"unknown parameter {names}; there is request_id, limit, after")
+            raise web.HTTPBadRequest(text=f"unknown parameter {names}; there is request_id, session, limit, after")
         after = _number(request, "after", 0)
         limit = _number(request, "limit", 1)
-        found = self._hop.recorder.query(request.query.get("request_id"), 100 if limit is None else limit, after)
+        wanted = request.query.get
+        found = self._hop.recorder.query(
+            wanted("request_id"), 100 if limit is None else limit, after, wanted("session")
+        )
         return web.json_response([record.as_dict() for record in found])
 
     async def get_events(self, request: web.Request) -> web.StreamResponse:

@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 
+from badgateway_proxy.transport import sessions
+
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
 #: A head without the value of its X-Request-ID, which alone is the exchange's: what stands before and behind it.
@@ -79,7 +81,9 @@ _REQUEST_NAMES = FieldNames(HOP_BY_HOP | _REWRITTEN | {b"host", _ATTEMPT_COUNT})
 _RESPONSE_NAMES = FieldNames(HOP_BY_HOP | _APPENDED)
 
 #: Request fields that say what to do with the request.
-_TELLING = FieldNames({b"connection", b"transfer-encoding", b"via", b"x-request-id", b"cdn-loop", b"max-forwards"})
+_TELLING = FieldNames(
+    {b"connection", b"transfer-encoding", b"via", b"x-request-id", b"cdn-loop", b"max-forwards"} | sessions.FIELDS
+)
 
 #: Connection lists nothing.
 NO_NAMES: Set[bytes] = frozenset()

@@ -8,6 +8,7 @@ from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 from badgateway_proxy.transport import headers
 from badgateway_proxy.transport.client_faults import check_framing, origin_form, unspeakable
 from badgateway_proxy.transport.max_forwards import forwards_left
+from badgateway_proxy.transport.sessions import session_of
 
 if TYPE_CHECKING:
     from badgateway_proxy.cache.asked import Asked
@@ -25,7 +26,7 @@ class Request:
     __slots__ = (
         "admissible", "asked", "fields", "forwarded", "forwards_left", "http_1_0", "id", "keep_alive", "message",
         "method",
-        "raw_headers", "target", "upgrade",
+        "raw_headers", "session", "target", "upgrade",
     )  # fmt: skip
 
     def __init__(self, message: RawRequestMessage) -> None:
@@ -45,6 +46,8 @@ class Request:
         self.id = self._given_id() if self.fields else None
         #: How many hops it may still go; None for any number.
         self.forwards_left = forwards_left(message.method, self.fields) if self.fields else None
+        #: The session that it names, if any.
+        self.session = session_of(self.fields) if self.fields else None
         #: Whether `admit` let it pass.
         self.admissible = False
         #: For whom its head was written, and what stands before and behind the X-Request-ID in it.

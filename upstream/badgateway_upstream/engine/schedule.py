@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -19,8 +20,8 @@ class When(Strict):
 
     `path` and the values of `header` may hold ``*``, which stands for any characters. `every`: only each nth of
     the requests that meet the conditions so far. `percentage`: that share of them, drawn with `seed`: the same seed
-    on the same instance draws the same. `first`: only the first n that are left. `session` is the value of the
-    request header X-Badgateway-Session.
+    on the same instance draws the same. `first`: only the first n that are left. `session`: requests that name
+    it, see `sessions`.
     """
 
     path: Name | None = None
@@ -30,7 +31,7 @@ class When(Strict):
     header: dict[Name, Name] | None = Field(default=None, max_length=32)
     """Request headers and their values; * stands for any characters."""
     session: Name | None = None
-    """The value of the request header X-Badgateway-Session."""
+    """The session that the request names, by X-Badgateway-Session or baggage: badgateway-session=…"""
     instance: Name | None = None
     """The instance that it acts on."""
     every: int | None = Field(default=None, ge=1)
@@ -111,10 +112,22 @@ def meets(when: When, occasion: Occasion) -> bool:
         methods = [when.method] if isinstance(when.method, str) else when.method
         if (occasion.method or "").upper() not in {method.upper() for method in methods}:
             return False
-    if when.session is not None and when.session not in occasion.values("X-Badgateway-Session"):
+    if when.session is not None and when.session not in sessions(occasion):
         return False
     wanted = (when.header or {}).items()
     return all(any(glob(value, got) for got in occasion.values(name)) for name, value in wanted)
+
+
+_MEMBER = re.compile(r"(?:^|,)[ \t]*badgateway-session[ \t]*=[ \t]*([A-Za-z0-9._~-]{1,64})[ \t]*(?=[;,]|$)")
+
+
+def sessions(occasion: Occasion) -> Iterator[str]:
+    """The sessions that a request names: by X-Badgateway-Session, and as the member `badgateway-session` of its
+    baggage (W3C Baggage section 3.3), which services on its way pass on by themselves where they are traced.
+    """
+    yield from occasion.values("X-Badgateway-Session")
+    for baggage in occasion.values("baggage"):
+        yield from _MEMBER.findall(baggage)
 
 
 def glob(pattern: str, text: str) -> bool:
