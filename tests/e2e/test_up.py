@@ -337,3 +337,46 @@ def test_what_cannot_be_attached_is_told(cli: Cli, args: list[str], status: int,
     got, ran = cli.run("up", *ANY_PORTS, *(arg for arg in args if not arg.startswith("$")), *options)
     assert got == status, ran.text
     assert said in ran.errors[0]
+
+
+def test_a_program_is_told_where_everything_is_and_ends_it_by_its_stdin(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "ready.json"
+    up = cli.start("up", "--free-ports", "--json", f"--ready-file={file}", "--exit-with-stdin", stdin=subprocess.PIPE)
+    ready = json.loads(up.until('"event": "ready"'))
+    assert json.loads(file.read_text()) == {key: value for key, value in ready.items() if key != "event"}
+    assert ready["url"] == ready["urls"]["cdn"]
+    assert not cli.state_file.exists()
+    given = ("--control", ready["control"], "--token", ready["token"])
+    status, ran = cli.run("fault", "set", "app", "hang", *given)
+    assert status == 0, ran.text
+    told = json.loads(up.until('"event": "fault"'))
+    assert (told["node"], told["data"]["kind"], told["data"]["what"]) == ("app", "hang", "set")
+    assert up.process.stdin is not None
+    up.process.stdin.close()
+    assert up.wait() == 0, up.text
+    assert not file.exists()
+
+
+def test_a_scenario_is_brought_up_as_it_breaks_and_again_after_a_reset(cli: Cli) -> None:
+    cli.up("--scenario", "502/app-crashed")
+    for _ in range(2):
+        _, ran = cli.run("request", "/products")
+        assert "→ 502 Bad Gateway" in ran.lines[0], ran.text
+        _, ran = cli.run("fault", "list")
+        assert "crash" in ran.text
+        cli.run("restart")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--scenario", "502"), "--scenario takes one scenario; '502' names "),
+        (("--scenario", "502/app-crashed", "--chain", "chain.yaml"), "give --scenario or --chain, not both"),
+        (("--ready-file", "nowhere/ready.json", "--free-ports"), "--ready-file nowhere/ready.json: No such file"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(cli: Cli, tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+    (tmp_path / "chain.yaml").write_text("lb: {}\n")
+    status, ran = cli.run("up", *options, cwd=tmp_path)
+    assert status in {2, 3}
+    assert words in ran.text

@@ -27,6 +27,7 @@ def test_an_exchange_as_json() -> None:
         "hop": "lb",
         "tier": "lb",
         "request_id": "r",
+        "session": None,
         "started": 1763888888.123,
         "duration": 0.0,
         "client": "127.0.0.1:5555",
@@ -104,6 +105,17 @@ def test_finds_what_is_asked_for() -> None:
     assert [each.id for each in recorder.query("a", after=3)] == [4, 7]
     assert recorder.query(after=7) == []
     assert recorder.query("x") == []
+
+
+def test_finds_the_records_of_one_session() -> None:
+    recorder = Recorder(10)
+    for session in (None, "alice", "bob", "alice"):
+        recorder.add(record("a", session=session))
+    assert [each.id for each in recorder.query(session="alice")] == [2, 4]
+    assert [each.id for each in recorder.query(session="alice", limit=1)] == [4]
+    assert [each.id for each in recorder.query(session="alice", after=2)] == [4]
+    assert recorder.query("b", session="alice") == []
+    assert recorder.query(session="alice")[0].as_dict()["session"] == "alice"
 
 
 def test_counts() -> None:

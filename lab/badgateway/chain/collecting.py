@@ -62,6 +62,22 @@ class Collector:
                 return found
             await asyncio.sleep(SETTLE_PAUSE)
 
+    async def quiet(self, hops: Sequence[str]) -> None:
+        """Wait until no request is under way at any hop, for `SETTLE_DEADLINE` at most: then all is recorded."""
+        end = time.monotonic() + SETTLE_DEADLINE
+        while any(await together([self._busy(self._nodes[hop]) for hop in hops])):
+            if time.monotonic() > end:
+                return
+            await asyncio.sleep(SETTLE_PAUSE)
+
+    async def _busy(self, hop: Node) -> bool:
+        if not hop.answers:
+            return False
+        try:
+            return bool((await hop.admin.state()).get("in_flight"))
+        except Unreachable:
+            return False
+
     async def _join(self, hops: Sequence[str], request_id: str | None, session: str | None, limit: int) -> list[Trace]:
         await self.settle()
         asked = [node for node in self._nodes.values() if node.answers]

@@ -250,13 +250,16 @@ class Lab:
         return {"url": self.url, "nodes": nodes}
 
     async def exchanges(
-        self, *, request_id: str | None = None, session: str | None = None, limit: int = 100
+        self, *, request_id: str | None = None, session: str | None = None, limit: int = 100, settled: bool = False
     ) -> list[Trace]:
         """The latest requests, oldest first, each with what every node recorded; of one `session`, or all.
 
-        With `request_id`: that one; waits a moment for the records that are still being written.
+        With `request_id`: that one; waits a moment for the records that are still being written. `settled`: waits
+        until no request is under way, for a second at most.
         """
         self._usable()
+        if settled:
+            await self._collector.quiet(self.hops)
         return await self._collector.traces(self.hops, request_id=request_id, session=session, limit=limit)
 
     def events(self) -> Subscription:

@@ -14,16 +14,18 @@ from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
 from badgateway.control import statefile
 
 TOKEN_VARIABLE = "BADGATEWAY_TOKEN"  # noqa: S105  (the variable's name, no secret)
+SESSION_HEADER = "X-Badgateway-Session"
 TIMEOUT = 30.0
 """Seconds. `restart` waits until the process is ready again, which `boot_slowly` can make long."""
 
 
 @dataclass(frozen=True)
 class ControlClient:
-    """Speaks to the control API at `url` (`http://127.0.0.1:8500`) with `token`."""
+    """Speaks to the control API at `url` (`http://127.0.0.1:8500`) with `token`, for one `session` if it names one."""
 
     url: str
     token: str
+    session: str | None = None
 
     def call(self, method: str, path: str, body: object = None, *, query: Mapping[str, object] | None = None) -> Any:
         """Send one request to `/api/<path>` and return the decoded JSON of its answer (None if it has no body).
@@ -37,6 +39,8 @@ class ControlClient:
             raise InvalidRequest(f"the control URL {self.url!r} is not of the form http://127.0.0.1:8500")
         target = f"{parts.path.rstrip('/')}/api/{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        if self.session is not None:
+            headers[SESSION_HEADER] = self.session
         connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT)
         try:
             connection.request(method, target, None if body is None else json.dumps(body), headers)
@@ -69,6 +73,15 @@ class ControlClient:
     def clear_fault(self, fault: str) -> None:
         """`DELETE /api/faults/{id}`."""
         self.call("DELETE", f"faults/{quote(fault, safe='')}")
+
+    def fault(self, fault: str) -> dict[str, Any]:
+        """`GET /api/faults/{id}`: one fault, also once it is over."""
+        answer: dict[str, Any] = self.call("GET", f"faults/{quote(fault, safe='')}")
+        return answer
+
+    def stop(self, target: str) -> None:
+        """`POST /api/processes/{name}/stop`: returns when the process has ended."""
+        self.call("POST", f"processes/{quote(target, safe='')}/stop")
 
     def clear_faults(self) -> int:
         """`DELETE /api/faults`; returns how many there were."""

@@ -245,7 +245,10 @@ class _Api:
         if not limit.isdecimal() or not 1 <= int(limit) <= MAX_EXCHANGES:
             raise ApiError(400, f"limit is a number from 1 to {MAX_EXCHANGES}, not {limit[:40]!r}")
         traces = await self._lab.exchanges(
-            request_id=request.query.get("request_id"), session=session_of(request), limit=int(limit)
+            request_id=request.query.get("request_id"),
+            session=session_of(request),
+            limit=int(limit),
+            settled=_flag(request, "settled"),
         )
         return web.json_response([trace.to_json() for trace in traces])
 
@@ -285,7 +288,7 @@ class _Api:
                 faults = await self._lab.faults(ended=True)
                 mine = {fault.id for fault in faults if fault.when.get("session") == session}
                 return event.data.get("fault") in mine
-            case "breaker" | "process":
+            case "breaker" | "endpoint" | "process":
                 return True
 
     def _targets(self) -> list[str]:

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from badgateway.control.client import SESSION_HEADER as HEADER
 from badgateway.control.guard import ApiError
 from badgateway_upstream import FAULTS
 
-HEADER: Final = "X-Badgateway-Session"
 BAGGAGE: Final = "badgateway-session"
 """The member of `baggage` (W3C Baggage section 3.3) that names it as well."""
 

@@ -21,6 +21,7 @@ TOKEN = "a-token"
 class Fault:
     def __init__(self, id_: str, target: str, spec: Mapping[str, Any]) -> None:
         self.id, self.target, self.spec = id_, target, spec
+        self.when = spec.get("when") or {}
 
     def to_json(self) -> dict[str, Any]:
         return {"id": self.id, "target": self.target, **self.spec}
@@ -35,6 +36,7 @@ class StandIn:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
         self.set: list[Fault] = []
+        self.over: list[Fault] = []
         self.bus = EventBus(lambda: None, lambda: None)
         self.failing: Exception | None = None
 
@@ -43,8 +45,8 @@ class StandIn:
             raise self.failing
         return {"url": "http://127.0.0.1:8080", "nodes": CHAIN}
 
-    async def faults(self) -> list[Fault]:
-        return self.set
+    async def faults(self, *, ended: bool = False) -> list[Fault]:
+        return [*self.over, *self.set] if ended else self.set
 
     async def set_fault(self, target: str, spec: Mapping[str, Any]) -> Fault:
         if spec.get("kind") == "hangg":
@@ -53,10 +55,14 @@ class StandIn:
         return self.set[-1]
 
     async def clear_fault(self, id: str) -> None:
+        self.over += [fault for fault in self.set if fault.id == id]
         self.set = [fault for fault in self.set if fault.id != id]
 
     async def clear_faults(self) -> None:
         self.set = []
+
+    async def config(self, hop: str) -> dict[str, Any]:
+        return {"name": hop}
 
     async def patch(self, hop: str, patch: Mapping[str, Any]) -> dict[str, Any]:
         self.asked.append(("patch", hop, patch))
@@ -79,8 +85,10 @@ class StandIn:
     async def reset(self) -> None:
         self.asked.append(("reset",))
 
-    async def exchanges(self, *, request_id: str | None = None, limit: int = 100) -> list[Any]:
-        self.asked.append(("exchanges", request_id, limit))
+    async def exchanges(
+        self, *, request_id: str | None = None, session: str | None = None, limit: int = 100, settled: bool = False
+    ) -> list[Any]:
+        self.asked.append(("exchanges", request_id, session, limit, settled))
         return [healthy()]
 
     def events(self) -> Any:
@@ -168,6 +176,10 @@ async def test_a_fault_is_set_listed_and_cleared(api: Api) -> None:
         ("POST", "/api/processes/app-9/restart", None, 404, "app-9"),
         ("GET", "/api/exchanges?limit=0", None, 400, "limit"),
         ("GET", "/api/exchanges?limit=x", None, 400, "limit"),
+        ("GET", "/api/exchanges?settled=1", None, 400, "settled is true or false"),
+        ("GET", "/api/faults?ended=yes", None, 400, "ended is true or false"),
+        ("GET", "/api/faults/f-9", None, 404, "f-9"),
+        ("GET", "/api/hops/lbb", None, 404, 'did you mean "lb"'),
         ("GET", "/api/nothing", None, 404, "GET /api lists what there is"),
         ("PUT", "/api/faults", None, 405, "it takes DELETE,GET,HEAD,POST"),
     ],
@@ -207,9 +219,9 @@ async def test_hops_processes_clock_and_reset_reach_the_lab(api: Api) -> None:
 
 
 async def test_exchanges_come_as_joined_traces(api: Api) -> None:
-    status, traces = await api.ask("GET", "/api/exchanges?request_id=r-1&limit=5")
+    status, traces = await api.ask("GET", "/api/exchanges?request_id=r-1&limit=5&settled=true")
     assert (status, traces) == (200, [healthy().to_json()])
-    assert api.lab.asked == [("exchanges", "r-1", 5)]
+    assert api.lab.asked == [("exchanges", "r-1", None, 5, True)]
 
 
 async def test_events_come_as_they_happen_and_silence_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,3 +282,77 @@ async def test_a_taken_port_is_told_with_its_option() -> None:
         with pytest.raises(EnvironmentProblem, match="--control-port"):
             await server.start()
         await server.close()
+
+
+async def test_a_fault_that_is_over_can_still_be_asked_about(api: Api) -> None:
+    _, fault = await api.ask("POST", "/api/faults", {"target": "app", "kind": "hang"})
+    await api.ask("DELETE", "/api/faults/f-1")
+    assert await api.ask("GET", "/api/faults") == (200, [])
+    assert await api.ask("GET", "/api/faults?ended=true") == (200, [fault])
+    assert await api.ask("GET", "/api/faults/f-1") == (200, fault)
+    status, _ = await api.ask("DELETE", "/api/faults/f-1")
+    assert status == 404
+
+
+async def test_a_reset_is_followed_by_the_preparation() -> None:
+    async def prepare(lab: Lab) -> None:
+        await lab.set_fault("app", {"kind": "hang"})
+
+    async with serving(prepare=prepare) as api:
+        await api.ask("POST", "/api/reset")
+        assert api.lab.asked == [("reset",)]
+        assert [fault.id for fault in api.lab.set] == ["f-1"]
+
+
+async def test_sessions_set_and_see_only_their_own_faults(api: Api) -> None:
+    alice, bob = {"X-Badgateway-Session": "alice"}, {"baggage": "a=b, badgateway-session=bob"}
+    for headers in (alice, bob):
+        status, _ = await api.ask("POST", "/api/faults", {"target": "app", "kind": "hang"}, **headers)
+        assert status == 201
+    _, seen = await api.ask("GET", "/api/faults", **alice)
+    assert [(fault["id"], fault["when"]) for fault in seen] == [("f-1", {"session": "alice"})]
+    status, _ = await api.ask("DELETE", "/api/faults/f-2", **alice)
+    assert status == 404
+    assert await api.ask("DELETE", "/api/faults", **alice) == (200, {"cleared": 1})
+    _, seen = await api.ask("GET", "/api/faults")
+    assert [fault["id"] for fault in seen] == ["f-2"]
+    await api.ask("GET", "/api/exchanges", **bob)
+    assert api.lab.asked == [("exchanges", None, "bob", 100, False)]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "/api/hops/lb", {}),
+        ("POST", "/api/hops/lb/breaker", {"action": "reset"}),
+        ("POST", "/api/processes/lb/restart", None),
+        ("POST", "/api/processes/lb/stop", None),
+        ("POST", "/api/clock", {"advance": "1s"}),
+        ("POST", "/api/reset", None),
+        ("POST", "/api/faults", {"target": "app", "kind": "crash"}),
+        ("POST", "/api/faults", {"target": "lb", "kind": "freeze"}),
+        ("POST", "/api/faults", {"target": "app", "kind": "hang", "when": {"session": "bob"}}),
+    ],
+)
+async def test_a_session_cannot_change_what_all_share(api: Api, method: str, path: str, body: object) -> None:
+    status, told = await api.ask(method, path, body, **{"X-Badgateway-Session": "alice"})
+    assert status == 409
+    assert "lab of your own" in told["error"] or "this is session 'alice'" in told["error"]
+    assert not api.lab.asked
+    assert not api.lab.set
+
+
+async def test_events_of_other_sessions_are_not_told(api: Api) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}", "X-Badgateway-Session": "alice"}
+    async with asyncio.timeout(5), api.session.get(f"{api.url}/api/events", headers=headers) as stream:
+        await stream.content.readuntil(b"\n\n")
+        for session in ("bob", "alice"):
+            await api.ask("POST", "/api/faults", {"target": "app", "kind": "hang", "when": {"session": session}})
+            api.lab.bus.publish("exchange", "lb", {"session": session})
+            api.lab.bus.publish("fault", "app", {"when": {"session": session}})
+        for fault in ("f-1", "f-2"):
+            api.lab.bus.publish("firing", "app-1", {"fault": fault})
+        api.lab.bus.publish("process", "lb", {"state": "exited"})
+        told = [await stream.content.readuntil(b"\n\n") for _ in range(4)]
+    data = [json.loads(event.partition(b"data: ")[2])["data"] for event in told]
+    assert data == [{"session": "alice"}, {"when": {"session": "alice"}}, {"fault": "f-2"}, {"state": "exited"}]

@@ -229,7 +229,9 @@ async def test_finds_exchanges(client: Client, hop: StandIn, query: str, ids: li
     assert (status, [each["id"] for each in content]) == (200, ids)
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=-1", "limit=x", "after=x", "after=1.5", "limit=²", "id=3"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=-1", "limit=x", "after=x", "after=1.5", "limit=²", "id=3", "sessions=a"]
+)
 async def test_refuses_other_questions(client: Client, query: str) -> None:
     response = await client.get(f"/exchanges?{query}")
     assert response.status == 400

@@ -1,0 +1,170 @@
+"""The pytest plugin: a real chain CDN → LB → app for tests of clients and services, broken on purpose.
+
+Fixtures `badgateway` and `make_badgateway`, the marker `badgateway`. Every pytest run on a machine where badgateway is
+installed imports this module, so it imports nothing that takes time: no aiohttp, no pydantic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from badgateway.control.client import ControlClient
+    from badgateway.testing.lab import Lab
+    from badgateway.testing.pool import Loan, MakeLab, Pool
+    from badgateway.testing.starting import LabProcess
+
+_LABS: pytest.StashKey[list[Lab]] = pytest.StashKey()
+_SHARED: pytest.StashKey[LabProcess] = pytest.StashKey()
+
+_MARKER = (
+    "badgateway(scenario, may_not_fire=False): the fixture `badgateway` is a lab with this scenario's chain, and what "
+    "breaks it done. `scenario` is a file (relative to the test's, or to where pytest runs) or an id: 504/app-hangs."
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("badgateway")
+    group.addoption(
+        "--badgateway-shared",
+        action="store_true",
+        help="One lab for all xdist workers; each test is a session of it, whose faults meet only requests that send "
+        "badgateway.session_headers.",
+    )
+    group.addoption(
+        "--badgateway-control",
+        metavar="URL",
+        help="Use the lab whose control API this is, in sessions as above; its token is BADGATEWAY_TOKEN, or that of "
+        "the state file of `badgateway up`.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", _MARKER)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the lab that the workers shared."""
+    shared = config.stash.get(_SHARED, None)
+    if shared is not None:
+        del config.stash[_SHARED]
+        shared.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker which lab it shares with the others."""
+    control = _shared(node.config)
+    if control is not None:
+        node.workerinput["badgateway"] = (control.url, control.token)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A test fails, too, if a fault that it set never fired; a test that failed says what the lab saw."""
+    try:
+        result = yield
+        for lab in item.stash.get(_LABS, []):
+            _must_have_fired(lab)
+    except pytest.skip.Exception:
+        raise
+    except BaseException:
+        for lab in item.stash.get(_LABS, []):
+            item.add_report_section("call", "badgateway", _report(lab))
+        raise
+    return result
+
+
+@pytest.fixture(scope="session")
+def _badgateway_pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
+    from badgateway.testing.pool import Pool  # noqa: PLC0415  (http.client: for tests that use a lab)
+
+    pool = Pool(_shared(request.config))
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def badgateway(request: pytest.FixtureRequest, _badgateway_pool: Pool) -> Iterator[Lab]:
+    """A lab for this test: the default chain, or that of the scenario with which the test is marked.
+
+    Its processes are kept for the next test, which gets it as it was started.
+    """
+    marker = request.node.get_closest_marker("badgateway")
+    loan = _badgateway_pool.common() if marker is None else _of_scenario(request, *marker.args, **marker.kwargs)
+    request.node.stash.setdefault(_LABS, []).append(loan.lab)
+    yield loan.lab
+    loan.give_back()
+
+
+@pytest.fixture
+def make_badgateway(request: pytest.FixtureRequest, _badgateway_pool: Pool) -> Iterator[MakeLab]:
+    """Makes labs with chains of one's own: `make_badgateway(chain={"lb": {"retry": {"attempts": 3}}})`."""
+    from badgateway.testing.starting import Wish  # noqa: PLC0415  (see above)
+
+    loans: list[Loan] = []
+
+    def make(chain: Any = None, **rest: Any) -> Lab:
+        loans.append(_badgateway_pool.own(Wish(chain, **rest)))
+        request.node.stash.setdefault(_LABS, []).append(loans[-1].lab)
+        return loans[-1].lab
+
+    yield make
+    for loan in loans:
+        loan.give_back()
+
+
+def _of_scenario(request: pytest.FixtureRequest, scenario: str, *, may_not_fire: bool = False) -> Loan:
+    from badgateway.testing.starting import Wish  # noqa: PLC0415  (see above)
+
+    beside = Path(request.node.path).parent / scenario
+    pool: Pool = request.getfixturevalue("_badgateway_pool")
+    loan = pool.own(Wish(scenario=str(beside) if beside.is_file() else scenario))
+    loan.lab.adopt_faults(may_not_fire=may_not_fire)
+    return loan
+
+
+def _shared(config: pytest.Config) -> ControlClient | None:
+    """The control API of the lab that this run shares with others; None where it has its own."""
+    if not (hasattr(config, "workerinput") or config.option.badgateway_shared or config.option.badgateway_control):
+        return None
+    from badgateway.chain.errors import LabError  # noqa: PLC0415  (see above)
+    from badgateway.control.client import ControlClient, connect  # noqa: PLC0415  (see above)
+    from badgateway.testing.starting import LabProcess, Wish  # noqa: PLC0415  (see above)
+
+    if hasattr(config, "workerinput"):
+        told = config.workerinput.get("badgateway")
+        return None if told is None else ControlClient(*told)
+    try:
+        if config.option.badgateway_control:
+            return connect(config.option.badgateway_control)
+        if _SHARED not in config.stash:
+            config.stash[_SHARED] = LabProcess.start(Wish())
+    except LabError as error:
+        raise pytest.UsageError(f"badgateway: {error}") from None
+    return config.stash[_SHARED].control
+
+
+def _must_have_fired(lab: Lab) -> None:
+    idle = ", ".join(map(str, lab.unfired()))
+    if idle:
+        pytest.fail(
+            f"never fired: {idle}. What this test saw, no fault has caused; if that is right, set it with "
+            "may_not_fire=True.",
+            pytrace=False,
+        )
+
+
+def _report(lab: Lab) -> str:
+    from badgateway.chain.errors import LabError  # noqa: PLC0415  (see above)
+
+    try:
+        return lab.report()
+    except LabError as error:
+        return f"the lab does not tell any more: {error}"
