@@ -42,7 +42,7 @@ def explain(topic: str, catalogue: Sequence[ScenarioEntry]) -> list[Section]:
     if topic.isdecimal() and int(topic) in KNOWN_CODES:
         return [_code_section(KNOWN_CODES[int(topic)], catalogue)]
     if re.fullmatch("4[0-9][0-9]", topic):
-        return [_relayed(topic)]
+        return [_relayed(topic, catalogue)]
     word = topic.lower().replace("-", "_")
     if word in ERROR_TABLE:
         return [_error_section(ERROR_TABLE[ErrorType(word)], catalogue)]
@@ -59,7 +59,7 @@ def _named_elsewhere(word: str, catalogue: Sequence[ScenarioEntry]) -> Iterator[
     yield from (_error_section(error, catalogue) for error in ERROR_TABLE.values() if word in _flags(error))
 
 
-def _relayed(code: str) -> Section:
+def _relayed(code: str, catalogue: Sequence[ScenarioEntry]) -> Section:
     """A client's error that only an origin server finds."""
     entries = [
         ("what", "The request was understood, and the client has to change something about it."),
@@ -68,7 +68,8 @@ def _relayed(code: str) -> Section:
         ("alert?", "No: the gateway works. Watch its rate in the app's own figures."),
         ("section", "RFC 9110 section 15.5"),
     ]
-    return Section(f"{code} {phrase(int(code))}".strip(), entries)
+    shown = [entry for entry in catalogue if entry.code == int(code)]
+    return Section(f"{code} {phrase(int(code))}".strip(), [*entries, *_scenarios(shown)])
 
 
 def _flags(info: ErrorInfo | CodeInfo) -> set[str]:

@@ -110,3 +110,5 @@ def test_other_errors_of_a_client_are_relayed(code: str, name: str) -> None:
     told = text(code)
     assert told.startswith(f"{code} {name}")
     assert "relay it" in told
+    shown = ScenarioEntry(f"{code}/x", Path("x"), "X happens", int(code), (), {})
+    assert f"  {code}/x: X happens" in "\n".join(plain(explain(code, [shown])[0]))
