@@ -112,6 +112,8 @@ class InstanceConfig(Strict):
     """Give the price list only to clients that declare the terms of use, as a mandatory extension (RFC 2774)."""
     workers: Annotated[int, Field(ge=1, le=64)] = 4
     """Threads for work that takes time, such as reports. What finds all of them busy waits."""
+    worker_timeout: PositiveDuration | None = None
+    """Break the connection of a request that takes longer, as gunicorn's timeout does (WORKER TIMEOUT)."""
     statement_timeout: PositiveDuration | None = None
     """The database ends a query that takes longer (PostgreSQL's word); the shop then answers 503."""
     downstream_timeout: PositiveDuration | None = None

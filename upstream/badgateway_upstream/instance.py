@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from badgateway_upstream.app.databasetrouble import DatabaseTrouble
 from badgateway_upstream.app.environment import provide
 from badgateway_upstream.app.handling import Equipment
 from badgateway_upstream.app.relay import Relay
@@ -93,6 +94,11 @@ class Instance:
         """Where it listens, ``host:port``."""
         return self._listener.address
 
+    @property
+    def worker_timeout(self) -> float | None:
+        """See `connection.Service`."""
+        return self.config.worker_timeout
+
     def _protocol(self) -> asyncio.Protocol:
         connection = Connection(self)
         return connection if self._certificates is None else TlsStream(connection)
@@ -104,6 +110,7 @@ class Instance:
         if config.tls:
             self._certificates = Certificates(config.authority, (config.listen.host, "localhost", self.name))
         self._store = Store(config.database, config.lock_timeout) if config.backend is None else None
+        self.process.database = None if self._store is None else DatabaseTrouble(self._store)
         self.equipment = Equipment(
             Workers(config.workers),
             self._store,

@@ -49,6 +49,10 @@ class Service(Protocol):
         """How to speak TLS on a connection, by the fault that acts on it; None: not at all."""
 
     @property
+    def worker_timeout(self) -> float | None:
+        """Seconds that a request may take before its connection is broken; None: as long as it takes."""
+
+    @property
     def equipment(self) -> Equipment:
         """What handlers share."""
 

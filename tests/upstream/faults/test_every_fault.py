@@ -26,6 +26,8 @@ NAMES = frozenset(
         "block_event_loop",
         "slow_query",
         "downstream_hangs",
+        "database_locked",
+        "broken_database",
         "accept_queue_full",
         "boot_slowly",
         "crash_loop",

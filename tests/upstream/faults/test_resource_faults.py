@@ -77,6 +77,78 @@ async def test_memory_that_the_kernel_refuses_is_a_500_that_the_process_survives
         assert len(app.firings) == 2
 
 
+@proves("broken_database")
+@pytest.mark.parametrize(
+    ("how", "words", "reading", "ordering"),
+    [
+        ("missing_table", "no such table: products", 500, 500),
+        ("corrupt", "database disk image is malformed", 500, 500),
+        ("read_only", "attempt to write a readonly database", 200, 500),
+    ],
+)
+async def test_queries_fail_as_sqlite_says(
+    how: str, words: str, reading: int, ordering: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with here() as app, app.client() as client:
+        fault = app.fault("broken_database", how=how)
+        assert (await begun(app)).endswith(words)
+        assert (await asked(client, "GET", "/products"))[0] == reading
+        assert (await asked(client, "GET", "/health"))[0] == reading
+        assert (await asked(client, "POST", "/orders", ORDER, "order-8"))[0] == ordering
+        assert words in caplog.text
+        assert getattr(caplog.records[-1], "request_id", None) == "order-8"
+        assert (await asked(client, "GET", "/orders/1"))[0] == 404, "another table is well"
+        app.instance.book.remove(fault.id)
+        assert (await asked(client, "POST", "/orders", ORDER))[0] == 201
+
+
+@proves("database_locked")
+async def test_orders_wait_for_the_lock_and_reading_does_not() -> None:
+    async with here(lock_timeout="5s") as app, app.client() as client, app.client() as other:
+        fault = app.fault("database_locked")
+        await begun(app)
+        waiting = asyncio.create_task(asked(client, "POST", "/orders", ORDER))
+        for path in ("/products", "/health", "/report"):
+            assert (await asked(other, "GET", path))[0] == 200
+        assert not waiting.done()
+        app.instance.book.remove(fault.id)
+        assert (await waiting)[0] == 201
+
+
+async def test_whoever_waits_too_long_for_the_lock_gets_a_500(caplog: pytest.LogCaptureFixture) -> None:
+    async with here(lock_timeout="50ms") as app, app.client() as client:
+        app.fault("database_locked")
+        await begun(app)
+        assert (await asked(client, "POST", "/orders", ORDER))[0] == 500
+        assert "sqlite3.OperationalError: database is locked" in caplog.text
+
+
+async def test_a_relay_has_no_database_and_says_so() -> None:
+    async with here(backend="http://127.0.0.1:9") as app:
+        fault = app.fault("database_locked")
+        assert await begun(app) == "did not happen: an instance that relays to a backend has no database"
+        assert not fault.begun
+        assert app.events[-1]["happened"] is False
+
+
+async def test_a_worker_timeout_breaks_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    async with here(worker_timeout="60ms") as app:
+        app.fault("downstream_hangs", when={"path": "/products"})
+        async with app.client() as client:
+            assert (await asked(client, "GET", "/products/1"))[0] == 200
+            client.packets.clear()
+            await client.get("/products", "X-Request-ID: r-w")
+            assert await client.all() == b""
+        assert "WORKER TIMEOUT in GET /products" in caplog.text
+        assert getattr(caplog.records[-1], "request_id", None) == "r-w"
+        app.fault("bandwidth", rate=20)
+        async with app.client() as client:
+            await client.get("/bytes/20000")
+            seen = await client.all()
+        assert seen.startswith(b"HTTP/1.1 200 OK")
+        assert 0 < len(seen.partition(b"\r\n\r\n")[2]) < 20000
+
+
 @proves("slow_query")
 async def test_a_slow_query_keeps_one_worker_busy_and_nobody_else() -> None:
     async with here(workers=1) as app, app.client() as slow, app.client() as other:

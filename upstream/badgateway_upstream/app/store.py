@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS orders (
 
 _T = TypeVar("_T")
 _LOCK_TIMEOUT: Final = 5.0
+_PATIENCE_OF_OTHERS: Final = 1.0
 _SWITCH_RETRY: Final = 0.01
 
 
@@ -54,6 +55,7 @@ class Store:
         private = path is None
         self._path = path
         self._lock_timeout = lock_timeout
+        self._own: tuple[sqlite3.Connection, sqlite3.Connection] | None = None
         if path is None:
             number, name = tempfile.mkstemp(prefix="badgateway-shop-", suffix=".sqlite3")
             os.close(number)
@@ -62,19 +64,23 @@ class Store:
         try:
             self._reader = _connect(path, lock_timeout, private=private)
             self._writer = _connect(path, lock_timeout, private=private)
+            self._other = _connect(path, lock_timeout, private=True) if private else None
             _fill(self._writer)
             self._reader.execute("SELECT count(*) FROM products").fetchone()
         finally:
             if private:
-                # Both connections hold it open, and with the journal in memory SQLite needs no name: a SIGKILL
+                # The connections hold it open, and with the journal in memory SQLite needs no name: a SIGKILL
                 # leaves nothing behind.
                 path.unlink()
 
     def close(self) -> None:
         """Close the database."""
+        self.work_on(None)
         self._writer_thread.shutdown()
         self._reader.close()
         self._writer.close()
+        if self._other is not None:
+            self._other.close()
 
     def products(self) -> list[dict[str, Any]]:
         """All products, by id."""
@@ -98,11 +104,59 @@ class Store:
 
     def connect(self) -> sqlite3.Connection:
         """Open one more connection, for whoever reads much; close it afterwards. Of a private database it is a copy."""
-        if self._path is not None:
+        if self._path is not None and self._own is None:
             return _connect(self._path, self._lock_timeout, private=False)
         copy = sqlite3.connect(":memory:", check_same_thread=False)
         self._reader.backup(copy)
         return copy
+
+    @property
+    def other(self) -> sqlite3.Connection:
+        """A connection of somebody else's to the same database."""
+        if self._other is None:
+            assert self._path is not None
+            self._other = sqlite3.connect(self._path, timeout=_PATIENCE_OF_OTHERS, check_same_thread=False)
+        return self._other
+
+    @property
+    def strictest_lock(self) -> str:
+        """The strictest lock that readers do not notice; see sqlite.org/lang_transaction.html for the one with WAL."""
+        return "IMMEDIATE" if self._path is None else "EXCLUSIVE"
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of the database, without write-ahead log."""
+        with contextlib.closing(sqlite3.connect(path)) as copy:
+            self._reader.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+
+    def work_on(self, path: Path | None, *, read_only: bool = False) -> None:
+        """Use another database from now on, or None: the own one again. Of the other one only ``path`` is kept open."""
+        if path is None:
+            if self._own is not None:
+                used, (self._reader, self._writer), self._own = (self._reader, self._writer), self._own, None
+                for connection in used:
+                    self._writer_thread.submit(connection.close)  # after what it may still be doing there
+            return
+        self.work_on(None)
+        if read_only:
+            both = [sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False) for _ in range(2)]
+        else:
+            both = [_connect(path, self._lock_timeout, private=True) for _ in range(2)]
+        for connection in both:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opened for good, under whatever name
+        self._own = (self._reader, self._writer)
+        self._reader, self._writer = both
+
+    def complaint(self) -> str:
+        """What the database says of a read and a write of it; empty when it is fine."""
+        try:
+            self._reader.execute("SELECT * FROM products").fetchall()
+            self._writer.execute("DELETE FROM orders WHERE id < 0")
+        except sqlite3.Error as error:
+            return str(error)
+        finally:
+            self._writer.rollback()
+        return ""
 
     def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Return what ``work`` reads, all of it from the same state of the database."""

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
+from badgateway_upstream.app.databasetrouble import DatabaseTrouble, How
 from badgateway_upstream.app.storage import Storage
 from badgateway_upstream.engine.descriptors import Descriptors
 from badgateway_upstream.engine.memory import Leak, resident
@@ -39,6 +40,7 @@ class ThisProcess:
         self._descriptors = Descriptors()
         self._taking: asyncio.TimerHandle | None = None
         self._leak = Leak()
+        self.database: DatabaseTrouble | None = None
         self.accept_control = self._descriptors.accept
 
     def kill(self) -> None:
@@ -123,6 +125,29 @@ class ThisProcess:
         if self._descriptors.exhausted:
             self._descriptors.take_the_rest()
             self._taking = asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._take_the_rest)
+
+    def lock_database(self) -> str:
+        """Keep everybody from writing to the database."""
+        return self._trouble().lock()
+
+    def unlock_database(self) -> None:
+        """Undo that."""
+        if self.database is not None:
+            self.database.unlock()
+
+    def damage_database(self, how: How) -> str:
+        """Have the app work on a damaged copy of its database."""
+        return self._trouble().damage(how)
+
+    def mend_database(self) -> None:
+        """Undo that."""
+        if self.database is not None:
+            self.database.mend()
+
+    def _trouble(self) -> DatabaseTrouble:
+        if self.database is None:
+            raise OSError("an instance that relays to a backend has no database")
+        return self.database
 
     def fill_disk(self) -> str:
         """Have the app's files on a disk that is full."""

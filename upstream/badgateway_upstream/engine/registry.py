@@ -121,6 +121,18 @@ class ProcessControls(Protocol):
     def free_memory(self) -> None:
         """Undo that."""
 
+    def lock_database(self) -> str:
+        """Keep everybody from writing to the database; return what shows it."""
+
+    def unlock_database(self) -> None:
+        """Undo that."""
+
+    def damage_database(self, how: Literal["missing_table", "corrupt", "read_only"]) -> str:
+        """Have the app work on a damaged copy of its database; return what shows it."""
+
+    def mend_database(self) -> None:
+        """Undo that."""
+
     def fill_disk(self) -> str:
         """Have the app's files on a disk that is full; return what shows it."""
 

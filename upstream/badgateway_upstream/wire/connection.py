@@ -208,11 +208,26 @@ class Connection(asyncio.Protocol):
         self._start(self._answer(Answering(service, self, self._gone, request, exchange, plan, made)))
 
     async def _answer(self, answering: Answering) -> None:
-        is_open = await answering.perform()
+        try:
+            async with asyncio.timeout(self._service.worker_timeout) as limit:
+                is_open = await answering.perform()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            self._give_up(answering.request)
+            return
         self._task = None
         if is_open:
             self._finish(answering.request, answering.exchange, reusable=answering.reusable)
         self._pump()
+
+    def _give_up(self, request: Request) -> None:
+        """End as a server does that kills a worker for taking too long: with what was sent so far, and no more."""
+        request_id = request.header("x-request-id")
+        _LOG.critical("WORKER TIMEOUT in %s %s", request.method, request.path, extra={"request_id": request_id})
+        self._task = None
+        self._ending = True
+        self._transport.abort()
 
     async def _play_on_accept(self, one_time: OneTime) -> None:
         await play_alone(self, self._gone, one_time)
