@@ -125,7 +125,7 @@ class Exchange:
 
     def _ask(self, admission: Admission) -> None:
         now = self._started + self._hop.clock.offset
-        admission.ask(Arrival(self._request, self._client.host, now, self._reply))
+        admission.ask(Arrival(self._request, self._client, self._hop.clock, now, self._reply))
 
     def _answer(self) -> Exchanging:
         return self._onwards()

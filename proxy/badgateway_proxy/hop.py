@@ -264,6 +264,7 @@ class Hop:
             "retries": {"active": self._retries.active, "refused": self._retries.refused},
             "connections": self.pool.open,
             "in_flight": self.in_flight,
+            "admission": {} if self.admission is None else self.admission.state(now),
             "upstream": None if self.gate is None else self.gate.state(),
             "clock_offset": self.clock.offset,
             "totals": self.recorder.totals(),

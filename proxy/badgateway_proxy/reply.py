@@ -163,6 +163,8 @@ class Reply:
             await tunnel.run()
         finally:
             self._record.response_bytes = tunnel.to_client_bytes
+            if self._client.meter is not None:
+                self._client.meter(tunnel.to_client_bytes)
             self._record.request_bytes = tunnel.to_upstream_bytes
 
     # -- what the hop itself has to say ----------------------------------------------------------------

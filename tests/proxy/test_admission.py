@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -149,4 +150,104 @@ async def test_a_clients_bucket_survives_a_change_elsewhere_and_not_one_of_its_o
         patch(hop, {"rate_limit": {"server": {"max_tokens": 100, "tokens_per_fill": 100}}})
         assert (await get(hop)).status == 429
         patch(hop, {"rate_limit": {"client": {"max_tokens": 2}}})
+        assert (await get(hop)).status == 200
+
+
+LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000
+
+
+async def test_bytes_are_counted_until_the_cap_is_reached_and_the_period_ends() -> None:
+    async with (
+        raw_upstream(says(LARGE, then="again")) as upstream,
+        running_hop(upstream.address, bandwidth_cap={"bytes": 5000, "period": "1h"}) as hop,
+    ):
+        sent = b"".join([await hop.get() for _ in range(3)])
+        assert hop.hop.state()["admission"]["bandwidth_cap"]["used"] == len(sent), "heads and bodies"
+        answer = await get(hop)
+        assert (answer.status, answer.error) == (509, "proxy_internal_response")
+        assert answer.line == b"HTTP/1.1 509 Bandwidth Limit Exceeded"
+        assert 3590 < int(answer.one("Retry-After") or 0) <= 3600
+        assert hop.hop.state()["admission"]["bandwidth_cap"]["used"] == len(sent), "a refusal is not the site's traffic"
+        hop.hop.clock.advance(3600)
+        assert (await get(hop)).status == 200
+        assert upstream.connections == 1
+
+
+async def test_a_larger_cap_goes_on_with_what_was_used() -> None:
+    async with (
+        raw_upstream(says(LARGE, then="again")) as upstream,
+        running_hop(upstream.address, bandwidth_cap={"bytes": 1000, "period": "1h"}) as hop,
+    ):
+        assert [(await get(hop)).status for _ in range(2)] == [200, 509]
+        patch(hop, {"bandwidth_cap": {"bytes": 3000}})
+        assert [(await get(hop)).status for _ in range(2)] == [200, 509]
+
+
+async def test_a_streamed_response_is_counted_as_it_passes() -> None:
+    go = asyncio.Event()
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"3e8\r\n" + b"x" * 1000 + b"\r\n"
+    async with (
+        raw_upstream(says(head + chunk, go, chunk + b"0\r\n\r\n")) as upstream,
+        running_hop(upstream.address, bandwidth_cap={"bytes": 1000, "period": "1h"}) as hop,
+        hop.client() as client,
+    ):
+        await client.get("/")
+        await client.until(b"x" * 1000)
+        used = hop.hop.state()["admission"]["bandwidth_cap"]["used"]
+        assert 1000 <= used < 2000
+        assert (await get(hop)).status == 509, "while the first one is still being sent"
+        go.set()
+        await client.until(b"0\r\n\r\n")
+        assert hop.hop.state()["admission"]["bandwidth_cap"]["used"] >= used + 1000
+
+
+PORTAL = {"enabled": True, "path": "/login", "session": "10m", "key_header": "X-Client"}
+
+
+async def test_nobody_passes_a_portal_before_the_login_and_everybody_after() -> None:
+    async with (
+        raw_upstream(says(OK, then="again")) as upstream,
+        running_hop(upstream.address, captive_portal=PORTAL) as hop,
+    ):
+        refused = read_answer(await hop.get("/products?a=b", "X-Client: 1", "Accept: text/html"))
+        assert (refused.status, refused.error) == (511, "proxy_internal_response")
+        link = b"/login?next=%2Fproducts%3Fa%3Db"
+        assert b'<a href="%b">' % link in refused.body
+        assert b'<meta http-equiv="refresh" content="0; url=%b">' % link in refused.body
+        assert b"<form" not in refused.body, "RFC 6585 section 6: not the login interface itself"
+        form = read_answer(await hop.get(link.decode(), "X-Client: 1"))
+        assert (form.status, form.one("Cache-Control")) == (200, b"no-store")
+        assert b'<form method="post" action="%b">' % link in form.body
+        assert (await get(hop, "X-Client: 1")).status == 511, "to look at the form is no login"
+        done = read_answer(await hop.get(link.decode(), "X-Client: 1", "Content-Length: 0", method="POST"))
+        assert (done.status, done.one("Location"), done.data) == (303, b"/products?a=b", b"")
+        assert (await get(hop, "X-Client: 1")).status == 200
+        assert (await get(hop, "X-Client: 2")).status == 511
+        assert (await get(hop)).status == 511
+        hop.hop.clock.advance(600)
+        assert (await get(hop, "X-Client: 1")).status == 511
+        assert upstream.connections == 1
+
+
+async def test_a_program_is_told_where_to_log_in() -> None:
+    async with running_hop("127.0.0.1:9", captive_portal=PORTAL) as hop:
+        problem = read_answer(await hop.get("/a", method="POST")).problem
+        assert (problem["status"], problem["title"]) == (511, "Network Authentication Required")
+        assert problem["login"] == "/login?next=%2F", "what was sent with a POST is not sent again by a GET"
+
+
+async def test_the_login_page_knows_its_methods() -> None:
+    async with running_hop("127.0.0.1:9", captive_portal=PORTAL) as hop:
+        answer = read_answer(await hop.get("/login", method="DELETE"))
+        assert (answer.status, answer.error, answer.one("Allow")) == (405, "http_request_error", b"GET, HEAD, POST")
+
+
+async def test_without_a_header_it_is_the_address_that_is_logged_in() -> None:
+    async with (
+        raw_upstream(says(OK, then="again")) as upstream,
+        running_hop(upstream.address, captive_portal={"enabled": True}) as hop,
+    ):
+        assert (await get(hop)).status == 511
+        assert read_answer(await hop.get("/captive-portal/login", method="POST")).status == 303
         assert (await get(hop)).status == 200

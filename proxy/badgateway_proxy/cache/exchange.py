@@ -37,6 +37,7 @@ from badgateway_proxy.transport.response_reader import ResponseHead
 if TYPE_CHECKING:
     from aiohttp import StreamReader
 
+    from badgateway_proxy.admission import Admission
     from badgateway_proxy.hop import Hop
     from badgateway_proxy.transport.client_connection import ClientConnection
     from badgateway_proxy.transport.request import Request
@@ -71,6 +72,10 @@ class CachingExchange(Exchange):
         self._asked: Asked
 
     # -- from the store, or not ------------------------------------------------------------------------
+
+    def _ask(self, admission: Admission) -> None:
+        if not self._refreshing:  # whoever was served meanwhile has been admitted already
+            super()._ask(admission)
 
     async def _answer(self) -> bool:
         request, cache = self._request, self._cache

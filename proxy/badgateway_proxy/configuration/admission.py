@@ -36,6 +36,37 @@ class MaintenanceSettings(Section):
     """What its page says, and the details of its problem document."""
 
 
+class BandwidthCapSettings(Section):
+    """How much a site may send in each period, as web hosts sell it; then 509 until the period ends. Off unless set."""
+
+    bytes: Annotated[int, Field(ge=1)] | None = None
+    """How many bytes of responses, their heads included, in each period. A response that has begun is sent whole."""
+    period: PositiveDuration = text_default("720h")
+    """How long a period is. The first begins when the hop starts, the next when it ends, by the policies' clock."""
+
+
+def _portal_path(path: str) -> str:
+    if not re.fullmatch(r"/[!$&'()*+,;=:@~._/0-9A-Za-z-]{1,200}", path):
+        raise ValueError("must be a path such as /captive-portal/login")
+    return path
+
+
+class CaptivePortalSettings(Section):
+    """A network's login page before anything else is reached: 511 until a client has logged in. Off by default."""
+
+    enabled: bool = False
+    """Whether clients must log in."""
+    path: Annotated[str, AfterValidator(_portal_path)] = "/captive-portal/login"
+    """Where the login page is, whatever host is asked for. Nothing behind the hop is reached under this path."""
+    session: PositiveDuration = text_default("1h")
+    """How long a client stays logged in, by the policies' clock."""
+    key_header: FieldName | None = None
+    """Header whose value says which client it is; without it, or where a request has none, the address that the
+    connection comes from, as real portals do it."""
+    clients: Clients = 10_000
+    """How many clients can be logged in; beyond, the one whose login is oldest is logged out."""
+
+
 class TokenBucketSettings(Section):
     """A token bucket, in Envoy's words: each request takes a token; tokens come back at an even pace."""
 

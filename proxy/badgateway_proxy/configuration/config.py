@@ -9,7 +9,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from badgateway_proxy.configuration.admission import MaintenanceSettings, RateLimitSettings
+from badgateway_proxy.configuration.admission import (
+    BandwidthCapSettings,
+    CaptivePortalSettings,
+    MaintenanceSettings,
+    RateLimitSettings,
+)
 from badgateway_proxy.configuration.balancing_settings import BalancingSettings
 from badgateway_proxy.configuration.caching import CacheSettings
 from badgateway_proxy.configuration.config_problems import ConfigError, ConfigProblem, ImmutableFieldError, problems_of
@@ -110,6 +115,10 @@ class HopConfig(Section):
     """How requests are read."""
     maintenance: MaintenanceSettings = MaintenanceSettings()
     """Planned maintenance: a 503 for everybody."""
+    captive_portal: CaptivePortalSettings = CaptivePortalSettings()
+    """A login page before anything else is reached."""
+    bandwidth_cap: BandwidthCapSettings = BandwidthCapSettings()
+    """How much may be sent in a period."""
     rate_limit: RateLimitSettings = RateLimitSettings()
     """How many requests may come."""
     loop: LoopSettings = LoopSettings()

@@ -24,6 +24,7 @@ _RENAMED: Final = {
     414: "URI Too Long",
     416: "Range Not Satisfiable",
     422: "Unprocessable Content",
+    509: "Bandwidth Limit Exceeded",  # which no RFC has, and IANA has not registered
 }
 _CHAIN: Final = (("cdn", "CDN"), ("lb", "LB"), ("app", "app"))
 # Whose problem it is, in words for a page.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Mapping
 from functools import partial
 from html import escape
 from string import Template
@@ -24,7 +25,7 @@ _PAGE: Final = Template("""\
 <meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex">
 <title>$title</title>
-<style>
+$head<style>
 body { margin: 0; padding: 12vh 1rem; font: 1.05rem/1.6 system-ui, sans-serif }
 main { max-width: 34rem; margin: auto }
 small { opacity: .7 } button { font: inherit; padding: .4rem 1.2rem }
@@ -41,10 +42,10 @@ $content
 """)
 
 
-def html_page(title: str, content: str, *, hop: str, request_id: str) -> bytes:
-    """A whole page; ``content`` is HTML, all else is text."""
+def html_page(title: str, content: str, *, hop: str, request_id: str, head: str = "") -> bytes:
+    """A whole page; ``content`` and ``head`` (more of the head) are HTML, all else is text."""
     shown = {"title": escape(title), "hop": escape(hop), "request_id": escape(request_id)}
-    return _PAGE.substitute(shown, content=content).encode()
+    return _PAGE.substitute(shown, content=content, head=head).encode()
 
 
 def maintenance(message: str, retry_after: float) -> Page:
@@ -55,20 +56,63 @@ def maintenance(message: str, retry_after: float) -> Page:
 def _maintenance(
     message: str, retry_after: int, status: int, *, hop: str, request_id: str, accept: str | None
 ) -> tuple[bytes, bytes]:
+    def page() -> bytes:
+        content = f"<p>{escape(message)}</p>\n<p>Please come back in {_in_words(retry_after)}.</p>"
+        return html_page("Down for maintenance", content, hop=hop, request_id=request_id)
+
+    problem = {"detail": message, "details": "maintenance", "retry_after": retry_after}
+    return _either(page, problem, status, hop=hop, request_id=request_id, accept=accept)
+
+
+def login_required(link: str) -> Page:
+    """The page of a 511: where to log in, and no login itself (RFC 6585 section 6). ``link``: a local URL."""
+    return partial(_login_required, link)
+
+
+def _login_required(link: str, status: int, *, hop: str, request_id: str, accept: str | None) -> tuple[bytes, bytes]:
+    def page() -> bytes:
+        url = escape(link)
+        content = f'<p>You need to <a href="{url}">log in to this network</a> in order to gain access.</p>'
+        more = f'<meta http-equiv="refresh" content="0; url={url}">\n'
+        return html_page("Network Authentication Required", content, hop=hop, request_id=request_id, head=more)
+
+    problem = {"detail": "You must log in to this network first.", "details": "not logged in", "login": link}
+    return _either(page, problem, status, hop=hop, request_id=request_id, accept=accept)
+
+
+def login_form(link: str) -> Page:
+    """The login page itself; its form is sent to ``link``."""
+    return partial(_login_form, link)
+
+
+def _login_form(link: str, status: int, *, hop: str, request_id: str, accept: str | None) -> tuple[bytes, bytes]:
+    content = (
+        "<p>Welcome to this network. Please accept its terms of use.</p>\n"
+        f'<form method="post" action="{escape(link)}"><button>Accept and connect</button></form>'
+    )
+    return HTML_TYPE, html_page("Log in", content, hop=hop, request_id=request_id)
+
+
+def nothing(status: int, *, hop: str, request_id: str, accept: str | None) -> tuple[bytes, bytes]:
+    """An empty page, for a response that only leads somewhere else."""
+    return b"text/plain", b""
+
+
+def _either(
+    page: Callable[[], bytes],
+    more: Mapping[str, object],
+    status: int,
+    *,
+    hop: str,
+    request_id: str,
+    accept: str | None,
+) -> tuple[bytes, bytes]:
+    """A page for people or a problem document (RFC 9457), as the client prefers."""
     wanted = preferred(accept, _OFFERED)
     if wanted == "text/html":
-        content = f"<p>{escape(message)}</p>\n<p>Please come back in {_in_words(retry_after)}.</p>"
-        return HTML_TYPE, html_page("Down for maintenance", content, hop=hop, request_id=request_id)
-    problem = {
-        "title": phrase(status),
-        "status": status,
-        "detail": message,
-        "error": "proxy_internal_response",
-        "details": "maintenance",
-        "decided_by": hop,
-        "request_id": request_id,
-        "retry_after": retry_after,
-    }
+        return HTML_TYPE, page()
+    said = {"error": "proxy_internal_response", "decided_by": hop, "request_id": request_id}
+    problem = {"title": phrase(status), "status": status, **said, **more}
     return b"application/json" if wanted == "application/json" else JSON_TYPE, json.dumps(problem).encode() + b"\n"
 
 

@@ -213,6 +213,8 @@ class ClientConnection(RequestLoop):
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client left")
         transport.write(data)
+        if self.meter is not None:
+            self.meter(len(data))
 
     async def drain(self, within: float) -> None:
         """Wait while the client takes nothing in, at most `within` seconds; then it is cut off.

@@ -94,6 +94,7 @@ _RENAMED = {
     414: b"URI Too Long",
     416: b"Range Not Satisfiable",
     422: b"Unprocessable Content",
+    509: b"Bandwidth Limit Exceeded",  # which no RFC has, and IANA has not registered
 }
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus} | _RENAMED
 _STATUS_LINES = {code: b"HTTP/1.1 %d %s" % (code, phrase) for code, phrase in _REASONS.items()}

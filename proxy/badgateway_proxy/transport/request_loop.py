@@ -35,7 +35,7 @@ class RequestLoop(RequestHandler):
 
     __slots__ = (
         "_busy", "_discarding", "_driven", "_ended", "_gateway", "_head_start", "_head_timer", "_last", "_next_begun",
-        "_payload", "_refused", "_server", "_tunnel", "address", "host",
+        "_payload", "_refused", "_server", "_tunnel", "address", "host", "meter",
     )  # fmt: skip
 
     def __init__(self, server: "GatewayServer", gateway: "Gateway", **options: Any) -> None:
@@ -50,6 +50,8 @@ class RequestLoop(RequestHandler):
         self._tunnel: Callable[[bytes], None] | None = None
         self._busy = False
         self._payload: StreamReader | None = None
+        #: Is told how many bytes go to the client, if there is one.
+        self.meter: Callable[[int], None] | None = None
         #: The client's address as `host:port`, and its IP address alone.
         self.address, self.host = "", b""
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from badgateway_proxy.pages.notices import maintenance
+from badgateway_proxy.pages.notices import login_form, login_required, maintenance
 
 
 def test_maintenance_is_a_page_for_people() -> None:
@@ -28,3 +28,10 @@ def test_maintenance_is_a_problem_document_for_programs(accept: str | None) -> N
     problem = json.loads(body)
     assert (problem["title"], problem["status"], problem["detail"]) == ("Service Unavailable", 503, "Bigger disks")
     assert (problem["decided_by"], problem["retry_after"]) == ("cdn", 62)
+
+
+def test_a_login_link_cannot_break_out_of_its_page() -> None:
+    link = '/login?next="><script>alert(1)</script>'
+    for page in (login_required(link), login_form(link)):
+        _, body = page(511, hop="cdn", request_id="r", accept="text/html")
+        assert b"<script>" not in body
