@@ -19,6 +19,7 @@ from badgateway_proxy.cache.exchange import CachingExchange
 from badgateway_proxy.clock import Clock
 from badgateway_proxy.configuration.caching import CacheSettings
 from badgateway_proxy.configuration.config import HopConfig
+from badgateway_proxy.configuration.resolver_settings import ResolverSettings
 from badgateway_proxy.configuration.tls_settings import UpstreamTlsSettings
 from badgateway_proxy.errors import HopError
 from badgateway_proxy.exchange import Exchange
@@ -40,6 +41,7 @@ from badgateway_proxy.transport.pool import Pool, PoolLimits, TlsClient
 from badgateway_proxy.transport.proxy_status import member
 from badgateway_proxy.transport.repeated import Repeated
 from badgateway_proxy.transport.request import Request
+from badgateway_proxy.transport.resolving import resolver_for
 from badgateway_proxy.transport.response_reader import ResponseLimits
 from badgateway_proxy.transport.tls_contexts import upstream_context
 from badgateway_proxy.upstream_gate import UpstreamGate
@@ -74,6 +76,7 @@ class Hop:
         self._idle: asyncio.Event | None = None
         self.admission: Admission | None = None
         self._tls_settings: UpstreamTlsSettings | None = None
+        self._resolver_settings = ResolverSettings()
         self._gate = UpstreamGate(self.loop, config)
         self.gate: UpstreamGate | None = None
         self.pool = Pool(self.loop, _pool_limits(config), _response_limits(config))
@@ -93,6 +96,9 @@ class Hop:
         self.per_try_timeout = config.retry.per_try_timeout
         self.deadlines = Deadlines(config.timeouts, self.per_try_timeout)
         self._speak_tls(config)
+        if config.resolver != self._resolver_settings:
+            self._resolver_settings = config.resolver
+            self.pool.resolve_by(resolver_for(self.loop, config.resolver))
         #: Tells which requests belong together; None where that does not matter.
         self.affinity = affinity if (affinity := Affinity(config.balancing)).on else None
         #: What watches how attempts end; None where nothing does.

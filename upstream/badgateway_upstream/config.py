@@ -54,6 +54,26 @@ class Admin(Strict):
     allowed_hosts: list[str] = Field(default_factory=list)
 
 
+def _addresses(addresses: list[str]) -> list[str]:
+    try:
+        return [str(ipaddress.ip_address(each)) for each in addresses]
+    except ValueError as error:
+        raise ValueError(f"must be IP addresses: {error}") from None
+
+
+DnsName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?$")]
+
+
+class Dns(Strict):
+    """A DNS server (UDP) beside the app. For every name that has no record it says NXDOMAIN."""
+
+    listen: Listen = Listen(port=5353)
+    records: dict[DnsName, Annotated[list[str], AfterValidator(_addresses)]] = Field(
+        default_factory=dict, max_length=1000
+    )
+    """Addresses by name."""
+
+
 class InstanceConfig(Strict):
     """One instance. Durations are text such as ``10s``.
 
@@ -79,6 +99,10 @@ class InstanceConfig(Strict):
     """Serve HTTPS, with a certificate for its address, localhost and its name."""
     authority: FilePath | None = None
     """PEM file of the authority that signs its certificates: CA certificate and key; made if it is not there."""
+    server_names: list[DnsName] = Field(default_factory=list, max_length=100)
+    """Further names that its certificate is for."""
+    dns: Dns | None = None
+    """Answer DNS too, at this address, with these records."""
     faults: Annotated[list[SerializeAsAny[FaultSpec]], Field(max_length=MOST_CONFIGURED)] = Field(default_factory=list)
     boot_delay: Duration = 0.0
     """How long it waits before it listens."""

@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import signal
+import socket
 import sqlite3
 import ssl
 import sys
@@ -29,13 +30,15 @@ from badgateway_upstream.app.storage import Storage
 from badgateway_upstream.app.store import Store
 from badgateway_upstream.app.workers import Workers
 from badgateway_upstream.clock import Clock
-from badgateway_upstream.config import InstanceConfig
+from badgateway_upstream.config import Dns, InstanceConfig
 from badgateway_upstream.control import api as control
 from badgateway_upstream.control.access import find_token
+from badgateway_upstream.dns.responder import NameAnswer, Responder
 from badgateway_upstream.engine.activefault import ActiveFault, Exchange, OneTime
 from badgateway_upstream.engine.book import Book, Limits, RefusedError
 from badgateway_upstream.engine.process import ThisProcess
-from badgateway_upstream.engine.registry import FAULTS, FaultSpec, Handshake, Process
+from badgateway_upstream.engine.registry import FAULTS, FaultSpec, FaultType, Handshake, Lookup, Process
+from badgateway_upstream.engine.schedule import Occasion
 from badgateway_upstream.events import EventWriter, log_to_stderr
 from badgateway_upstream.portowner import owner_of
 from badgateway_upstream.service import App
@@ -74,6 +77,7 @@ class Instance:
         self.book = Book(self.name, self._clock, limits, emit, self._end_process_fault, records=config.records)
         self._listener = Listener(config.listen.host, config.listen.port, config.backlog, self._protocol)
         self._certificates: Certificates | None = None
+        self._dns: asyncio.DatagramTransport | None = None
         self._storage = Storage()
         self.process = ThisProcess(self._listener, self._storage, self._connections_without_request)
         self.equipment: Equipment
@@ -108,7 +112,8 @@ class Instance:
         config = self.config
         provide(config.environment, check=config.check_environment)
         if config.tls:
-            self._certificates = Certificates(config.authority, (config.listen.host, "localhost", self.name))
+            names = (config.listen.host, "localhost", self.name, *config.server_names)
+            self._certificates = Certificates(config.authority, names)
         self._store = Store(config.database, config.lock_timeout) if config.backend is None else None
         self.process.database = None if self._store is None else DatabaseTrouble(self._store)
         self.equipment = Equipment(
@@ -128,9 +133,42 @@ class Instance:
         with _port_taken(config.admin.host, config.admin.port):
             self._control.open()
         self.admin = self._control.address
+        if config.dns is not None:
+            await self._serve_names(config.dns)
         with _port_taken(config.listen.host, config.listen.port):
             self._listener.open()
         self._sweep()
+
+    async def _serve_names(self, settings: Dns) -> None:
+        host, port = settings.listen.host, settings.listen.port
+        responder = Responder(settings.records, self._looked_up)
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a supervisor may hold the port for us
+            sock.setblocking(False)
+            with _port_taken(host, port):
+                sock.bind((host, port))
+            self._dns, _ = await self._loop.create_datagram_endpoint(lambda: responder, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+
+    def _looked_up(self, name: str, true: NameAnswer, peer: str) -> NameAnswer:
+        """What becomes of a DNS question."""
+        acting = self.book.lookup(Occasion(self.name, path=name), peer)
+        effect = None if acting is None else acting.fault.kind.effect
+        if acting is None or not isinstance(effect, Lookup):
+            return true
+        acting.fire()
+        return effect.answer(acting.fault.spec, true)
+
+    @property
+    def dns(self) -> str:
+        """Where it answers DNS, ``host:port``; empty if it does not."""
+        if self._dns is None:
+            return ""
+        host, port = self._dns.get_extra_info("sockname")[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def ready(self) -> None:
         """Set the configured faults and tell that it is ready. Raises RefusedError for a fault that cannot be set."""
@@ -153,6 +191,8 @@ class Instance:
         self._listener.close()  # a fault that just ended may have opened it again
         if self._sweeping is not None:
             self._sweeping.cancel()
+        if self._dns is not None:
+            self._dns.close()
         await self._listener.settled()
         self._close_idle()
         tasks = [connection.task for connection in self._connections if connection.task is not None]
@@ -212,13 +252,18 @@ class Instance:
 
     def set_fault(self, spec: FaultSpec) -> ActiveFault:
         """See `control.Controlled`."""
-        if FAULTS[spec.kind].needs_tls and self._certificates is None:
-            raise RefusedError(409, f"{spec.kind} happens in TLS, which {self.name} does not speak; start it with tls")
+        self._check_needs(FAULTS[spec.kind])
         fault = self.book.add(spec)
         instance = spec.when.instance
         if isinstance(fault.kind.effect, Process) and spec.when.at_once and instance in (None, self.name):
             self._loop.call_later(_REPLY_FIRST, self._begin_now, fault)
         return fault
+
+    def _check_needs(self, kind: FaultType[Any]) -> None:
+        if kind.needs == "tls" and self._certificates is None:
+            raise RefusedError(409, f"{kind.name} happens in TLS, which {self.name} does not speak; start it with tls")
+        if kind.needs == "dns" and self._dns is None:
+            raise RefusedError(409, f"{kind.name} happens in a DNS server, which {self.name} is not; start it with dns")
 
     def advance(self, seconds: float) -> float:
         """See `control.Controlled`."""

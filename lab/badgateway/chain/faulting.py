@@ -180,7 +180,7 @@ class Faulting:
             await process.until(State.RUNNING, State.STARTING, State.EXITED, deadline=EFFECT_DEADLINE)
         if process is not None and await self._respawner.fault_ended(fault, process):
             return
-        if node.kind == "instance" and node.answers:
+        if node.kind != "hop" and node.answers:
             try:
                 await node.instance.clear_fault(fault.id)
             except Unreachable as error:

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
+from badgateway.chain.spec import DNS
 from badgateway.processes.supervisor import Process, State
 
 ADMIN_DEADLINE = 2.0
@@ -208,7 +209,9 @@ class Node:
 
     @property
     def kind(self) -> str:
-        """ "hop" or "instance"."""
+        """ "hop", "instance" or "dns"."""
+        if self.tier == DNS:
+            return DNS
         return "instance" if isinstance(self.admin, InstanceAdmin) else "hop"
 
     @property
@@ -219,7 +222,7 @@ class Node:
 
     @property
     def instance(self) -> InstanceAdmin:
-        """Its control API, for an instance."""
+        """Its control API, for an instance, or a DNS server."""
         assert isinstance(self.admin, InstanceAdmin)
         return self.admin
 

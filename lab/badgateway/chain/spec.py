@@ -32,10 +32,18 @@ HOPS = ("cdn", "lb")
 
 TIERS = (*HOPS, "app")
 
+DNS = "dns"
+"""The chain's DNS server, where there is one."""
+
+DOMAIN = "lab.test"
+"""What the names in it end in (RFC 6761 keeps .test free of others)."""
+
 WIRED = frozenset(("name", "tier", "listen", "admin", "upstreams", "exit_with_stdin"))
 """What the lab decides about a hop, so that a chain cannot."""
 
-WIRED_APP = frozenset(("name", "listen", "admin", "database", "authority", "faults", "exit_with_stdin"))
+WIRED_APP = frozenset(
+    ("name", "listen", "admin", "database", "authority", "server_names", "dns", "faults", "exit_with_stdin")
+)
 """What the lab decides about an instance. Faults among it: one set behind the lab's back could not be proven."""
 
 # Off, so that every failure shows as what it is; a chain that mentions a hop's breaker switches it on. Small enough
@@ -184,6 +192,8 @@ class ChainSpec(BaseModel):
     cdn: Annotated[dict[str, Any], _hop_overrides("cdn")] = Field(default_factory=dict)
     lb: Annotated[dict[str, Any], _hop_overrides("lb")] = Field(default_factory=dict)
     app: Annotated[AppSpec, BeforeValidator(_tier_present)] = Field(default_factory=AppSpec)
+    dns: bool = False
+    """Whether hops know the next ones by name (`app-1.lab.test`), and look it up at a DNS server of the lab's."""
 
     @property
     def hops(self) -> tuple[str, ...]:
@@ -198,7 +208,7 @@ class ChainSpec(BaseModel):
     @property
     def targets(self) -> tuple[str, ...]:
         """Every name that a fault, a restart or a stop can be aimed at."""
-        return (*self.hops, "app", *self.instances)
+        return (*self.hops, "app", *self.instances, *((DNS,) if self.dns else ()))
 
     def serves_tls(self, tier: str) -> bool:
         """Whether whoever connects to this tier must speak TLS."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from badgateway.chain.errors import InvalidRequest
 from badgateway.chain.nodes import HopAdmin, InstanceAdmin, Node
-from badgateway.chain.spec import ChainSpec
+from badgateway.chain.spec import DNS, DOMAIN, ChainSpec
 from badgateway.inputs.problems import path_text
 from badgateway.inputs.validation import findings
 from badgateway.processes.certificates import Authority
@@ -21,6 +21,7 @@ from badgateway.processes.forkserver import HOP, INSTANCE, ForkServer
 from badgateway.processes.ports import Ports, Reservations
 from badgateway.processes.rundir import RunDir
 from badgateway.processes.supervisor import OnChange, OnLine, Process
+from badgateway_upstream import InstanceConfig
 
 APP_TIER = "app"
 
@@ -35,6 +36,7 @@ class Assembly:
         self._chain, self._ports, self._forkserver = chain, ports, forkserver
         self._reserved = Reservations(ports.host if ports else "127.0.0.1")
         self._addresses: dict[str, tuple[int, int]] = {}
+        self._dns_port = 0
         self._authority = Authority(self.rundir.path) if chain.needs_authority else None
 
     def build(self, session: aiohttp.ClientSession, on_change: OnChange, on_line: OnLine) -> list[Node]:
@@ -45,10 +47,12 @@ class Assembly:
             InvalidRequest: the chain's settings do not fit together.
         """
         self._make_database()
-        names = [*self._chain.hops, *self._chain.instances]
+        names = [*self._chain.hops, *self._chain.instances, *((DNS,) if self._chain.dns else ())]
         for index, name in enumerate(names):
-            port, option = self._wanted(name, index - len(self._chain.hops))
+            port, option = (0, "") if name == DNS else self._wanted(name, index - len(self._chain.hops))
             self._addresses[name] = (self._reserved.take(port, option=option), self._reserved.take())
+        if self._chain.dns:
+            self._dns_port = self._reserved.take_udp()
         nodes = []
         for name in names:
             is_hop = name in self._chain.hops
@@ -63,10 +67,13 @@ class Assembly:
                 on_line=on_line,
             )
             port, admin_port = self._addresses[name]
-            listen = f"{self._scheme(name if is_hop else APP_TIER)}://{self._reserved.host}:{port}"
+            tier = name if is_hop or name == DNS else APP_TIER
+            listen = f"{self._scheme(tier)}://{self._reserved.host}:{port}"
+            if name == DNS:
+                listen = f"dns://{self._reserved.host}:{self._dns_port}"
             control = f"http://{self._reserved.host}:{admin_port}"
             client = admin(name, control, self.token, session)
-            nodes.append(Node(name, name if is_hop else APP_TIER, listen, client, process))
+            nodes.append(Node(name, tier, listen, client, process))
         return nodes
 
     def close(self) -> None:
@@ -103,16 +110,36 @@ class Assembly:
             if is_hop:
                 after = self._after(name)
                 scheme = self._scheme(after[0] if after[0] in self._chain.hops else APP_TIER)
-                wiring["upstreams"] = [f"{scheme}://{host}:{self._addresses[node][0]}" for node in after]
-                config = self._chain.hop_config(name, wiring, self._tls_files(name, host))
+                wiring["upstreams"] = [
+                    f"{scheme}://{self._known_as(node)}:{self._addresses[node][0]}" for node in after
+                ]
+                config = self._chain.hop_config(name, wiring, {**self._tls_files(name, host), **self._resolver()})
+            elif name == DNS:
+                config = InstanceConfig.model_validate({**wiring, "name": name, "dns": self._names()})
             else:
                 wiring["database"] = str(self.rundir.database)
                 wiring["authority"] = None if self._authority is None else str(self._authority.whole)
+                wiring["server_names"] = [f"{name}.{DOMAIN}"]
                 config = self._chain.instance_config(name, wiring)
         except ValidationError as error:
             lines = [f"{path_text((name, *found.where))}: {found.what}" for found in findings(error, {})]
             raise InvalidRequest("\n".join(lines)) from None
         return config.model_dump(mode="json")
+
+    def _known_as(self, node: str) -> str:
+        """What a hop's upstream is written as."""
+        return f"{node}.{DOMAIN}" if self._chain.dns else self._reserved.host
+
+    def _resolver(self) -> Mapping[str, Any]:
+        if not self._chain.dns:
+            return {}
+        return {"resolver": {"nameserver": f"{self._reserved.host}:{self._dns_port}"}}
+
+    def _names(self) -> Mapping[str, Any]:
+        """What the DNS server knows: every node's name, and all are at the same address."""
+        nodes = (*self._chain.hops[1:], *self._chain.instances)
+        records = {self._known_as(node): [self._reserved.host] for node in nodes}
+        return {"listen": {"host": self._reserved.host, "port": self._dns_port}, "records": records}
 
     def _scheme(self, tier: str) -> str:
         return "https" if self._chain.serves_tls(tier) else "http"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from badgateway.chain.spec import DOMAIN
+
 NAMES = ("localhost", "127.0.0.1", "::1")
 """What every certificate is for, besides the name of its node and the address it listens on."""
 
@@ -27,7 +29,7 @@ class Authority:
 
     def certificate(self, name: str, host: str) -> dict[str, str]:
         """Files for a hop's `tls` settings: its `certificate` and its `key`."""
-        leaf = self._ca.issue_cert(*dict.fromkeys((host, name, *NAMES)))
+        leaf = self._ca.issue_cert(*dict.fromkeys((host, name, f"{name}.{DOMAIN}", *NAMES)))
         certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         certificate.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
         _write_secret(key, leaf.private_key_pem.bytes())

@@ -40,6 +40,17 @@ class Reservations:
         self.host = host
         self._held: list[socket.socket] = []
 
+    def take_udp(self) -> int:
+        """Reserve any free UDP port and return it: bound, with SO_REUSEADDR, which lets a process of ours bind it, too.
+
+        What Linux delivers goes to whoever bound it last (socket(7)), and nobody else is given the port.
+        """
+        held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((self.host, 0))
+        self._held.append(held)
+        return int(held.getsockname()[1])
+
     def take(self, port: int = 0, *, option: str = "") -> int:
         """Reserve `port`, or any free one if it is 0, and return it.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from badgateway.chain.spec import HOPS, MAX_INSTANCES, TIERS
+from badgateway.chain.spec import DNS, HOPS, MAX_INSTANCES, TIERS
 from badgateway.inputs.problems import Where, as_text, did_you_mean
 from badgateway.inputs.validation import Finding
 from badgateway.scenario.expectation import ERRORS
@@ -22,7 +22,8 @@ def wrong_names(value: object) -> list[Finding]:
     """Every name that is none, with what was probably meant. Whatever has not the right shape is passed over."""
     if not isinstance(value, Mapping):
         return []
-    names = _Names(_instances(value))
+    chain = value.get("chain")
+    names = _Names(_instances(value), dns=isinstance(chain, Mapping) and chain.get("dns") is True)
     found: list[Finding] = []
     for index, step in _mappings(value.get("steps")):
         found += names.in_step(("steps", index), step)
@@ -48,9 +49,9 @@ def _mappings(value: object) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 class _Names:
-    def __init__(self, instances: int) -> None:
+    def __init__(self, instances: int, *, dns: bool) -> None:
         self.instances = tuple(f"app-{n}" for n in range(1, instances + 1))
-        self.targets = (*HOPS, "app", *self.instances)
+        self.targets = (*HOPS, "app", *self.instances, *((DNS,) if dns else ()))
 
     def in_step(self, at: Where, step: Mapping[str, Any]) -> Iterator[Finding]:
         fault = step.get("fault")

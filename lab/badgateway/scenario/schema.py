@@ -75,7 +75,7 @@ def _chain() -> Schema:
     return {
         "type": "object",
         "description": "What differs from the default chain.",
-        "properties": {**properties, "app": {"$ref": "#/$defs/app"}},
+        "properties": {**properties, "app": {"$ref": "#/$defs/app"}, "dns": {"type": "boolean"}},
         "additionalProperties": False,
     }
 
@@ -99,7 +99,10 @@ def _fault(kind: str, summary: str, attributes: Schema, *, name: str) -> Schema:
         "description": summary,
         "properties": {
             name: {"const": kind},
-            "target": {"type": "string", "description": "app, app-1, …; cdn and lb can crash, exit and freeze."},
+            "target": {
+                "type": "string",
+                "description": "app, app-1, dns, …; cdn and lb can crash, exit and freeze.",
+            },
             "may_not_fire": {"type": "boolean", "description": "The scenario holds even if the fault never fired."},
             **own,
         },

@@ -22,6 +22,7 @@ from badgateway_proxy.configuration.durations import Duration
 from badgateway_proxy.configuration.health_settings import HealthSettings, OutlierSettings
 from badgateway_proxy.configuration.http1_settings import Http1Settings
 from badgateway_proxy.configuration.loops import LoopSettings
+from badgateway_proxy.configuration.resolver_settings import ResolverSettings
 from badgateway_proxy.configuration.settings import (
     AdminSettings,
     BreakerSettings,
@@ -91,6 +92,8 @@ class HopConfig(Section):
     """TLS towards clients."""
     upstream_tls: UpstreamTlsSettings = UpstreamTlsSettings()
     """TLS towards the upstreams."""
+    resolver: ResolverSettings = ResolverSettings()
+    """How names of upstreams are looked up."""
     allow_public_upstreams: bool = False
     """Send to public addresses too, not only to loopback, private and link-local ones."""
     balancing: BalancingSettings = BalancingSettings()

@@ -20,6 +20,7 @@ from badgateway_proxy.errors import ErrorType, HopError, Phase
 from badgateway_proxy.policies.balancer import Endpoint
 from badgateway_proxy.transport.driving import in_task
 from badgateway_proxy.transport.repeated import Repeated
+from badgateway_proxy.transport.resolving import Resolver, SystemResolver
 from badgateway_proxy.transport.response_reader import ResponseHead, ResponseLimits
 from badgateway_proxy.transport.tls_diagnosis import diagnose_tls
 from badgateway_proxy.transport.tls_stream import HandshakeCutOffError, TlsStream
@@ -55,6 +56,7 @@ class Pool:
         self._limits = limits
         self._response = response
         self._tls: TlsClient | None = None
+        self._resolver: Resolver = SystemResolver(loop)
         self._idle: dict[str, deque[UpstreamConnection]] = {}  # by the endpoint's address: see `_key`
         self._all: set[UpstreamConnection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -71,6 +73,10 @@ class Pool:
         """Speak TLS like this from now on, to the endpoints that it is spoken to; what nobody uses is closed."""
         self.close_idle()
         self._tls = tls
+
+    def resolve_by(self, resolver: Resolver) -> None:
+        """Look up names by this from now on. What is connected stays so, whatever the names mean by now."""
+        self._resolver = resolver
 
     def idle_connection(self, endpoint: Endpoint, now: float) -> UpstreamConnection | None:
         """The idle connection used last (the likeliest to be alive), or None. `now` is the loop's time in seconds."""
@@ -190,12 +196,7 @@ class Pool:
         """Where an endpoint may be reached: (address, family), in the resolver's order."""
         if endpoint.host in _LOOPBACK:
             return _LOOPBACK[endpoint.host]
-        try:
-            found = await self._loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-        except socket.gaierror as error:
-            details = f"{endpoint.host}: {error.strerror}"
-            raise HopError(ErrorType.DNS_ERROR, details, phase=Phase.CONNECT) from error
-        addresses = [(str(sockaddr[0]), int(family)) for family, _, _, _, sockaddr in found]
+        addresses = await self._resolver.addresses(endpoint.host)
         allowed = [each for each in addresses if self._limits.allow_public or _is_near(each[0])]
         if not allowed:
             details = f"{addresses[0][0]} is neither loopback nor private"

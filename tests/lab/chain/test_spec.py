@@ -69,7 +69,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "lb.name: is decided by the lab, not by the chain; ",
         'lb.timeout: unknown key; did you mean "timeouts"?',
         "lb.timeouts.connect: a duration needs a unit, such as 500ms or 10s; ",
-        "waf: unknown key; known: app, cdn, lb",
+        "waf: unknown key; known: app, cdn, dns, lb",
     ]
 
 
@@ -146,3 +146,9 @@ def test_what_the_lab_gives_a_hop_gives_way_to_what_the_chain_says() -> None:
     spec = ChainSpec.model_validate({"lb": {"keep_first_bytes": 5}})
     config = spec.hop_config("lb", {"upstreams": ["127.0.0.1:1"]}, {"keep_first_bytes": 7, "records": 9})
     assert (config.keep_first_bytes, config.records) == (5, 9)
+
+
+def test_a_chain_may_have_a_dns_server() -> None:
+    assert ChainSpec.model_validate({"dns": True}).targets == ("cdn", "lb", "app", "app-1", "app-2", "dns")
+    assert wrong({"dns": "yes"})
+    assert wrong({"app": {"dns": {}}}) == ["app.dns: is decided by the lab, not by the chain; "]

@@ -66,3 +66,23 @@ def test_a_port_on_all_addresses_counts_as_in_use(reserved: Reservations) -> Non
 def test_an_address_that_is_not_this_machines_is_refused_with_the_reason() -> None:
     with pytest.raises(EnvironmentProblem, match=r"cannot listen on 192\.0\.2\.1:8080: .*; choose another with --x"):
         Reservations("192.0.2.1").take(8080, option="--x")
+
+
+def test_a_udp_port_is_held_for_a_process_of_ours() -> None:
+    reserved = Reservations()
+    try:
+        port = reserved.take_udp()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind(("127.0.0.1", port))
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+        ):
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            ours.bind(("127.0.0.1", port))
+            ours.settimeout(5)
+            for _ in range(3):
+                client.sendto(b"question", ("127.0.0.1", port))
+                assert ours.recv(100) == b"question"
+    finally:
+        reserved.close()

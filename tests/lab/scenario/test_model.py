@@ -114,7 +114,7 @@ s.yaml:4:72: chain.lb.listen: is decided by the lab, not by the chain
 s.yaml:5:3: chain.cdn: a chain cannot be without its cdn; leave `cdn` out to have it as it is by default
 s.yaml:6:20: chain.app.instances: must be at most 16, not 99
 s.yaml:6:24: chain.app.bakclog: unknown key; did you mean "backlog"?
-s.yaml:7:3: chain.waf: unknown key; known: app, cdn, lb
+s.yaml:7:3: chain.waf: unknown key; known: app, cdn, dns, lb
 s.yaml:10:22: steps[0].expect.status: a status is three digits (502), a class (5xx), none, or a list of these
 s.yaml:10:39: steps[0].expect.decided_by: there is no tier "lbb"; did you mean "lb"?
 s.yaml:10:51: steps[0].expect.error: unknown error type "connection_refusd"; did you mean "connection_refused"?

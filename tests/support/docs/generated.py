@@ -33,6 +33,7 @@ _CATEGORIES: Final = {
     "response": "What is wrong with the response",
     "flow": "How the bytes flow",
     "app": "The app's own failure",
+    "dns": "What a DNS server does wrong (aim these at `dns`)",
     "user": "A wire script of your own",
 }
 _OWN: Final = frozenset(("kind", "id", "for_", "when"))

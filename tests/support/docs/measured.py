@@ -22,19 +22,24 @@ _TRIES: Final = 3
 
 async def reactions() -> Mapping[str, str]:
     """By fault, with its default attributes: the status that the LB sent, and the error type if it gave one."""
-    return {**await _reactions(tls=False), **await _reactions(tls=True)}
-
-
-async def _reactions(*, tls: bool) -> Mapping[str, str]:
-    """Of the faults that need an app which speaks TLS, or of all others."""
     seen: dict[str, str] = {}
-    chain = ChainSpec.model_validate({**CHAIN, "app": {"instances": 1, "tls": tls}})
+    for need in (None, "tls", "dns"):
+        seen |= await _reactions(need)
+    return seen
+
+
+async def _reactions(need: str | None) -> Mapping[str, str]:
+    """Of the faults that need an app which speaks TLS, or a DNS server; or of all others."""
+    seen: dict[str, str] = {}
+    app = {"instances": 1, "tls": need == "tls"}
+    chain = ChainSpec.model_validate({**CHAIN, "app": app, "dns": need == "dns"})
+    target = "dns" if need == "dns" else "app"
     async with await Lab.start(chain) as lab:
         for name, fault in FAULTS.items():
             needed = any(field.is_required() for field in fault.attributes.model_fields.values())
-            if needed or fault.needs_tls is not tls:
+            if needed or fault.needs != need:
                 continue
-            await lab.set_fault("app", {"kind": name})
+            await lab.set_fault(target, {"kind": name})
             seen[name] = _words(await _struck(lab, name))
             await lab.reset()
     return seen

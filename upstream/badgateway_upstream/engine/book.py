@@ -16,7 +16,16 @@ from typing import Any, Final
 from badgateway_upstream.clock import Clock
 from badgateway_upstream.durations import format_duration
 from badgateway_upstream.engine.activefault import ActiveFault, Exchange, Firing, OneTime
-from badgateway_upstream.engine.registry import Break, FaultSpec, Handshake, Process, ProcessControls, Script, Shape
+from badgateway_upstream.engine.registry import (
+    Break,
+    FaultSpec,
+    Handshake,
+    Lookup,
+    Process,
+    ProcessControls,
+    Script,
+    Shape,
+)
 from badgateway_upstream.engine.schedule import Occasion
 from badgateway_upstream.wire.payloads import Payload
 from badgateway_upstream.wire.steps import Drip, Respond, Send, Step
@@ -155,7 +164,7 @@ class Book:
         for fault in reversed(list(self._faults.values())):
             effect = fault.kind.effect
             replaces = isinstance(effect, Script | Break | Handshake)
-            if fault.kind.before_the_request != accepting:
+            if fault.kind.before_the_request != accepting or isinstance(effect, Lookup):
                 continue
             if isinstance(effect, Process) and fault.spec.when.at_once:
                 continue  # it acted when it was set
@@ -165,6 +174,15 @@ class Book:
                 continue
             _put(plan, OneTime(fault, partial(self.record, fault, exchange, peer)))
         return plan
+
+    def lookup(self, occasion: Occasion, peer: str) -> OneTime | None:
+        """Which fault acts on a DNS question, whose name is the occasion's path: the one set last; None: none does."""
+        self.sweep()
+        for fault in reversed(list(self._faults.values())):
+            concerned = isinstance(fault.kind.effect, Lookup) and fault.kind.applies(fault.spec, occasion)
+            if concerned and fault.schedule.decide(occasion):
+                return OneTime(fault, partial(self.record, fault, None, peer))
+        return None
 
     def record(self, fault: ActiveFault, exchange: Exchange | None, peer: str | None) -> None:
         """Count a firing, keep it, and tell it before its effect happens."""

@@ -15,12 +15,14 @@ from typing import Annotated, Any, Final, Generic, Literal, Protocol, Self, Type
 
 from pydantic import Field, model_validator
 
+from badgateway_upstream.dns.responder import NameAnswer
 from badgateway_upstream.durations import PositiveDuration
 from badgateway_upstream.engine.schedule import Occasion, When
 from badgateway_upstream.strict import Strict, did_you_mean, refusal
 from badgateway_upstream.wire.sinks import Sink
 
-Category = Literal["process", "connection", "response", "flow", "app", "user"]
+Category = Literal["process", "connection", "response", "flow", "app", "dns", "user"]
+Need = Literal["tls", "dns"]
 FaultId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
 _TYPES: Final[dict[str, FaultType[Any]]] = {}
@@ -217,7 +219,14 @@ class Handshake(Generic[S]):
     context: Callable[[S, Identity], ssl.SSLContext | None]
 
 
-Effect = Script[S] | Shape[S] | Break[S] | Process[S] | Handshake[S]
+@dataclass(frozen=True)
+class Lookup(Generic[S]):
+    """The effect is another answer of the DNS server: ``answer`` makes it from the true one."""
+
+    answer: Callable[[S, NameAnswer], NameAnswer]
+
+
+Effect = Script[S] | Shape[S] | Break[S] | Process[S] | Handshake[S] | Lookup[S]
 
 
 def _always(spec: Any, occasion: Occasion) -> bool:
@@ -235,7 +244,7 @@ class FaultType(Generic[S]):
 
     `applies` is a condition that belongs to the fault itself. `respawn(spec)` returns changes to the InstanceConfig
     (as data) with which a supervisor starts the killed process again while the fault lasts; None: as it was.
-    `needs_tls`: it has a meaning only where TLS is spoken.
+    `needs`: what the instance must do for the fault to have a meaning: speak TLS, or answer DNS.
     """
 
     name: str
@@ -246,7 +255,7 @@ class FaultType(Generic[S]):
     effect: Effect[S]
     applies: Callable[[S, Occasion], bool] = field(default=_always)
     respawn: Callable[[S], Mapping[str, Any] | None] = field(default=_never)
-    needs_tls: bool = False
+    needs: Need | None = None
 
     @property
     def respawns(self) -> bool:
@@ -256,7 +265,9 @@ class FaultType(Generic[S]):
     @property
     def before_the_request(self) -> bool:
         """Whether it acts on a connection from which nothing was read yet."""
-        return isinstance(self.effect, Handshake) or (isinstance(self.effect, Script) and self.effect.on_accept)
+        if isinstance(self.effect, Script):
+            return self.effect.on_accept
+        return isinstance(self.effect, Handshake | Lookup)
 
 
 def register(fault: FaultType[S]) -> FaultType[S]:

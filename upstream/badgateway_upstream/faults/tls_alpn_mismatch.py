@@ -33,6 +33,6 @@ register(
         provokes="tls_alert_received",
         attributes=TlsAlpnMismatch,
         effect=Handshake(_context),
-        needs_tls=True,
+        needs="tls",
     )
 )

@@ -30,6 +30,6 @@ register(
         provokes="tls_alert_received",
         attributes=TlsClientCertificate,
         effect=Handshake(_context),
-        needs_tls=True,
+        needs="tls",
     )
 )

@@ -24,6 +24,6 @@ register(
         provokes="tls_certificate_error",
         attributes=TlsExpiredCertificate,
         effect=Handshake(lambda spec, identity: identity.server(expired_for=spec.expired_for)),
-        needs_tls=True,
+        needs="tls",
     )
 )

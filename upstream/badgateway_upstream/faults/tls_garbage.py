@@ -25,6 +25,6 @@ register(
         provokes="tls_protocol_error",
         attributes=TlsGarbage,
         effect=Script(lambda spec: [{"send": r"\x00"}, {"send": {"random": spec.bytes}}, "close"], on_accept=True),
-        needs_tls=True,
+        needs="tls",
     )
 )

@@ -32,6 +32,6 @@ register(
         provokes="tls_alert_received",
         attributes=TlsHandshakeAlert,
         effect=Handshake(_context),
-        needs_tls=True,
+        needs="tls",
     )
 )

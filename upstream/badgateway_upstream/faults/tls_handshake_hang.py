@@ -21,6 +21,6 @@ register(
         provokes="connection_timeout",
         attributes=TlsHandshakeHang,
         effect=Script(lambda _: ["hang"], on_accept=True),
-        needs_tls=True,
+        needs="tls",
     )
 )

@@ -41,6 +41,6 @@ register(
         provokes="tls_alert_received",
         attributes=TlsOldVersion,
         effect=Handshake(_context),
-        needs_tls=True,
+        needs="tls",
     )
 )

@@ -21,6 +21,6 @@ register(
         provokes="tls_protocol_error",
         attributes=TlsPlaintext,
         effect=Handshake(lambda spec, identity: None),
-        needs_tls=True,
+        needs="tls",
     )
 )

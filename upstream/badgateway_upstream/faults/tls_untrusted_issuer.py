@@ -21,6 +21,6 @@ register(
         provokes="tls_certificate_error",
         attributes=TlsUntrustedIssuer,
         effect=Handshake(lambda spec, identity: identity.server(by_a_stranger=True)),
-        needs_tls=True,
+        needs="tls",
     )
 )

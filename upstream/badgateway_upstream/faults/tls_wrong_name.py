@@ -25,6 +25,6 @@ register(
         provokes="tls_certificate_error",
         attributes=TlsWrongName,
         effect=Handshake(lambda spec, identity: identity.server(spec.name)),
-        needs_tls=True,
+        needs="tls",
     )
 )
