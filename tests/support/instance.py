@@ -34,6 +34,12 @@ class HereInstance:
         """The firing events so far."""
         return [event for event in self.events if event["event"] == "firing"]
 
+    @property
+    def dns(self) -> str:
+        """Where it answers DNS."""
+        assert self.instance.dns is not None
+        return self.instance.dns.address
+
     def fault(self, kind: str, **attributes: Any) -> ActiveFault:
         """Set a fault; ``for`` and the like as keyword ``for_``."""
         data = {name.removesuffix("_"): value for name, value in attributes.items()}

@@ -8,7 +8,6 @@ import errno
 import logging
 import os
 import signal
-import socket
 import sqlite3
 import ssl
 import sys
@@ -30,10 +29,10 @@ from badgateway_upstream.app.storage import Storage
 from badgateway_upstream.app.store import Store
 from badgateway_upstream.app.workers import Workers
 from badgateway_upstream.clock import Clock
-from badgateway_upstream.config import Dns, InstanceConfig
+from badgateway_upstream.config import InstanceConfig
 from badgateway_upstream.control import api as control
 from badgateway_upstream.control.access import find_token
-from badgateway_upstream.dns.responder import NameAnswer, Responder
+from badgateway_upstream.dns.nameserver import NameAnswer, NameServer
 from badgateway_upstream.engine.activefault import ActiveFault, Exchange, OneTime
 from badgateway_upstream.engine.book import Book, Limits, RefusedError
 from badgateway_upstream.engine.process import ThisProcess
@@ -77,7 +76,7 @@ class Instance:
         self.book = Book(self.name, self._clock, limits, emit, self._end_process_fault, records=config.records)
         self._listener = Listener(config.listen.host, config.listen.port, config.backlog, self._protocol)
         self._certificates: Certificates | None = None
-        self._dns: asyncio.DatagramTransport | None = None
+        self.dns: NameServer | None = None
         self._storage = Storage()
         self.process = ThisProcess(self._listener, self._storage, self._connections_without_request)
         self.equipment: Equipment
@@ -134,24 +133,12 @@ class Instance:
             self._control.open()
         self.admin = self._control.address
         if config.dns is not None:
-            await self._serve_names(config.dns)
+            host, port = config.dns.listen.host, config.dns.listen.port
+            with _port_taken(host, port):
+                self.dns = await NameServer.open(host, port, config.dns.records, self._looked_up)
         with _port_taken(config.listen.host, config.listen.port):
             self._listener.open()
         self._sweep()
-
-    async def _serve_names(self, settings: Dns) -> None:
-        host, port = settings.listen.host, settings.listen.port
-        responder = Responder(settings.records, self._looked_up)
-        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a supervisor may hold the port for us
-            sock.setblocking(False)
-            with _port_taken(host, port):
-                sock.bind((host, port))
-            self._dns, _ = await self._loop.create_datagram_endpoint(lambda: responder, sock=sock)
-        except BaseException:
-            sock.close()
-            raise
 
     def _looked_up(self, name: str, true: NameAnswer, peer: str) -> NameAnswer:
         """What becomes of a DNS question."""
@@ -161,14 +148,6 @@ class Instance:
             return true
         acting.fire()
         return effect.answer(acting.fault.spec, true)
-
-    @property
-    def dns(self) -> str:
-        """Where it answers DNS, ``host:port``; empty if it does not."""
-        if self._dns is None:
-            return ""
-        host, port = self._dns.get_extra_info("sockname")[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def ready(self) -> None:
         """Set the configured faults and tell that it is ready. Raises RefusedError for a fault that cannot be set."""
@@ -191,8 +170,8 @@ class Instance:
         self._listener.close()  # a fault that just ended may have opened it again
         if self._sweeping is not None:
             self._sweeping.cancel()
-        if self._dns is not None:
-            self._dns.close()
+        if self.dns is not None:
+            self.dns.close()
         await self._listener.settled()
         self._close_idle()
         tasks = [connection.task for connection in self._connections if connection.task is not None]
@@ -262,7 +241,7 @@ class Instance:
     def _check_needs(self, kind: FaultType[Any]) -> None:
         if kind.needs == "tls" and self._certificates is None:
             raise RefusedError(409, f"{kind.name} happens in TLS, which {self.name} does not speak; start it with tls")
-        if kind.needs == "dns" and self._dns is None:
+        if kind.needs == "dns" and self.dns is None:
             raise RefusedError(409, f"{kind.name} happens in a DNS server, which {self.name} is not; start it with dns")
 
     def advance(self, seconds: float) -> float:

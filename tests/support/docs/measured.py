@@ -39,7 +39,7 @@ async def _reactions(need: str | None) -> Mapping[str, str]:
             needed = any(field.is_required() for field in fault.attributes.model_fields.values())
             if needed or fault.needs != need:
                 continue
-            await lab.set_fault(target, {"kind": name})
+            await lab.set_fault(target, {"kind": name, **({"name": "app-*"} if need == "dns" else {})})
             seen[name] = _words(await _struck(lab, name))
             await lab.reset()
     return seen

@@ -26,7 +26,7 @@ async def server() -> AsyncIterator[HereInstance]:
 
 
 async def ask(app: HereInstance, name: str = NAME, timeout: float = 5) -> tuple[str, list[str]]:
-    host, _, port = app.instance.dns.rpartition(":")
+    host, _, port = app.dns.rpartition(":")
     query = dns.message.make_query(name, "A")
     reply = await dns.asyncquery.udp(query, host, port=int(port), timeout=timeout)
     return dns.rcode.to_text(reply.rcode()), [record.address for rrset in reply.answer for record in rrset]

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Generic, Literal, Protocol, Self, Type
 
 from pydantic import Field, model_validator
 
-from badgateway_upstream.dns.responder import NameAnswer
+from badgateway_upstream.dns.nameserver import NameAnswer
 from badgateway_upstream.durations import PositiveDuration
 from badgateway_upstream.engine.schedule import Occasion, When
 from badgateway_upstream.strict import Strict, did_you_mean, refusal

@@ -20,7 +20,7 @@ def settings(**more: Any) -> dict[str, Any]:
 
 
 async def ask(app: HereInstance, name: str, record: str = "A") -> dns.message.Message:
-    host, _, port = app.instance.dns.rpartition(":")
+    host, _, port = app.dns.rpartition(":")
     return await dns.asyncquery.udp(dns.message.make_query(name, record), host, port=int(port), timeout=5)
 
 
@@ -50,7 +50,7 @@ async def test_any_other_name_does_not_exist() -> None:
 
 async def test_what_is_no_question_gets_no_answer_and_does_no_harm() -> None:
     async with here(**settings()) as app:
-        host, _, port = app.instance.dns.rpartition(":")
+        host, _, port = app.dns.rpartition(":")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.setblocking(False)
             response = dns.message.make_response(dns.message.make_query("a.test", "A")).to_wire()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Self, cast
 
 if TYPE_CHECKING:
     import dns.message
 
-_LOG: Final = logging.getLogger("badgateway_upstream.dns.responder")
+_LOG: Final = logging.getLogger("badgateway_upstream.dns.nameserver")
 _TTL: Final = 0
 """Seconds: answers are not to be kept, or a fault would show late."""
 
@@ -22,7 +23,7 @@ NameAnswer = str | Sequence[str] | None
 Override = Callable[[str, NameAnswer, str], NameAnswer]
 
 
-class Responder(asyncio.DatagramProtocol):
+class NameServer(asyncio.DatagramProtocol):
     """Answers A and AAAA questions.
 
     ``records``: addresses by name. ``override``: given a question's name, the true answer and the client's address, it
@@ -36,6 +37,31 @@ class Responder(asyncio.DatagramProtocol):
         self._override = override
         self._transport: asyncio.DatagramTransport
         self.asked = 0
+
+    @classmethod
+    async def open(cls, host: str, port: int, records: Mapping[str, Sequence[str]], override: Override) -> Self:
+        """Listen; port 0 takes a free one. Raises OSError."""
+        server = cls(records, override)
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a supervisor may hold the port for us
+            sock.setblocking(False)
+            sock.bind((host, port))
+            await asyncio.get_running_loop().create_datagram_endpoint(lambda: server, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
+        return server
+
+    @property
+    def address(self) -> str:
+        """Where it listens, ``host:port``."""
+        host, port = self._transport.get_extra_info("sockname")[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Listening."""
