@@ -38,6 +38,7 @@ COMMANDS: dict[str, Entry] = {
     "fault": Entry("fault", "Set, list and clear faults in the running chain."),
     "restart": Entry("restart", "Start dead processes again, or put everything back as it was."),
     "request": Entry("request", "Send one request through the running chain; see who decided."),
+    "record": Entry("record", "Write what is done to the running chain as a scenario."),
     "validate": Entry("validate", "Check scenario files without starting anything."),
     "schema": Entry("schema", "Print the JSON schema of scenario files."),
 }

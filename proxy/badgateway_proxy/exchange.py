@@ -23,7 +23,7 @@ from badgateway_proxy.transport.client_connection import ClientConnection
 from badgateway_proxy.transport.driving import Exchanging, in_task
 from badgateway_proxy.transport.max_forwards import last_recipient
 from badgateway_proxy.transport.request import Request
-from badgateway_proxy.transport.request_body import NO_BODY, RequestBody
+from badgateway_proxy.transport.request_body import NO_BODY, RequestBody, kept
 from badgateway_proxy.transport.response_reader import ResponseHead
 from badgateway_proxy.upstream_gate import UpstreamGate
 
@@ -122,6 +122,8 @@ class Exchange:
         if self._content is not EMPTY_PAYLOAD:
             limit, within = hop.limits.request_body, hop.timeouts.client_body
             self._body = RequestBody(request.message, self._content, limit=limit, within=within)
+        if hop.config.keep_request:
+            self._record.request = kept(request.raw_headers, self._body, hop.config.keep_request)
 
     def _ask(self, admission: Admission) -> None:
         now = self._started + self._hop.clock.offset

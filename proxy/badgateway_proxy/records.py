@@ -105,6 +105,8 @@ class ExchangeRecord:
     """The member of Cache-Status that this hop appended."""
     session: str | None = None
     """The session that the request named (see `transport.sessions`)."""
+    request: dict[str, Any] | None = None
+    """Its headers and body, where they are kept (`keep_request`)."""
     id: int = 0
     """Given by `Recorder.add`, in the order in which exchanges ended."""
 
@@ -138,6 +140,7 @@ class ExchangeRecord:
             "proxy_status": self.proxy_status,
             "cache": self.cache,
             "cache_status": self.cache_status,
+            "request": self.request,
         }
 
 

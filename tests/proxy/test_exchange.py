@@ -8,7 +8,7 @@ import pytest
 
 from badgateway_proxy.records import escape_bytes
 from tests.support.answers import read_answers
-from tests.support.peers import OK, Script, reset, says
+from tests.support.peers import OK, Script, healthy, reset, says
 from tests.support.wire import RawUpstream, raw_upstream, running_hop
 
 TERMINATED = "connection_terminated"
@@ -153,3 +153,17 @@ async def test_what_is_no_http_is_a_502_at_once(sent: bytes, error: str, words: 
         assert (attempt["phase"], attempt["error"]) == ("wait", error)
         assert attempt["first_bytes"].startswith(escape_bytes(sent[:10]))
         assert record["duration"] < 2  # the deadline of the head is 5 s
+
+
+async def test_a_request_is_kept_in_its_record_where_told() -> None:
+    post = b"POST /x HTTP/1.1\r\nHost: a\r\nX-A: \xe9\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b"
+    async with raw_upstream(healthy) as upstream, running_hop(upstream.address, keep_request=5) as hop:
+        for body in (b"hello", b"longer than that"):
+            await hop.send(post % (len(body), body))
+        await hop.get()
+        records = await hop.records(3)
+    assert [record["request"]["body"] for record in records] == ["hello", None, ""]
+    assert ["X-A", "é"] in records[0]["request"]["headers"]
+    async with raw_upstream(healthy) as upstream, running_hop(upstream.address) as hop:
+        await hop.get()
+        assert (await hop.record())["request"] is None

@@ -63,6 +63,7 @@ def test_an_exchange_as_json() -> None:
         "proxy_status": "",
         "cache": None,
         "cache_status": "",
+        "request": None,
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-EventKind = Literal["exchange", "breaker", "endpoint", "firing", "process", "fault"]
+EventKind = Literal["exchange", "breaker", "endpoint", "firing", "process", "fault", "order"]
 BACKLOG = 10_000
 """Events kept for a subscriber that does not read; then it loses the oldest, never the lab its memory."""
 

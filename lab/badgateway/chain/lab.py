@@ -25,6 +25,7 @@ from badgateway.processes.ports import Ports
 from badgateway.processes.respawn import Respawner
 from badgateway.processes.supervisor import Process, ProcessChange, State
 from badgateway.processes.together import Tasks, together
+from badgateway_proxy import format_duration
 
 CLOSE_GRACE = 0.5
 """Seconds that processes have to end by themselves when the lab closes."""
@@ -50,6 +51,7 @@ class Lab:
         self._faulting = Faulting(self._nodes, self._board, self._clock, self._bus, self._respawner)
         self._patched: dict[str, dict[str, None]] = {}
         self._assembly: Assembly | None = None
+        self._spec: dict[str, Any] = {}
         self._forkserver: ForkServer | None = None
         self._own_forkserver: ForkServer | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -70,6 +72,7 @@ class Lab:
                 forkserver = lab._own_forkserver = ForkServer.launch()
             lab._forkserver = forkserver
             lab._assembly = Assembly(chain, ports, forkserver)
+            lab._spec = chain.as_written
             for node in lab._assembly.build(lab._session, lab._process_changed, lab._line):
                 lab._nodes[node.name] = node
             await together([process.start() for process in lab._processes()])
@@ -138,7 +141,9 @@ class Lab:
         The object that it returns is kept up to date: count, firings, proof.
         """
         self._usable()
-        return await self._faulting.set(target, self._targets(target), spec)
+        fault = await self._faulting.set(target, self._targets(target), spec)
+        self._ordered(fault={"target": target, **spec, "id": fault.id})
+        return fault
 
     async def clear_fault(self, id: str) -> None:
         """Take a fault back. A frozen process goes on, a crash loop ends; what is dead waits for `restart`."""
@@ -146,11 +151,13 @@ class Lab:
         fault = self._board.get(id)
         if fault.active:
             await self._faulting.clear(fault)
+            self._ordered(clear=fault.kind)
 
     async def clear_faults(self) -> None:
         """Take every fault back."""
         self._usable()
         await self._faulting.clear_all()
+        self._ordered(clear="all")
 
     async def faults(self, *, ended: bool = False) -> list[FaultState]:
         """The faults in force, oldest first; with `ended` also those that are over, with what they did."""
@@ -167,6 +174,7 @@ class Lab:
         processes = [self._process(name, "restarted") for name in self._targets(target)]
         lost = [text for process in processes for text in self._forgotten(process.name)]
         await together([process.restart() for process in processes])
+        self._ordered(restart=target)
         return lost
 
     async def deploy(self, target: str, settings: Mapping[str, Any], *, may_not_start: bool = False) -> None:
@@ -194,6 +202,7 @@ class Lab:
         for process in processes:
             self._forgotten(process.name)
         await together([process.stop() for process in processes])
+        self._ordered(stop=target)
 
     async def patch(self, hop: str, patch: Mapping[str, object]) -> dict[str, Any]:
         """Change a hop's live configuration (JSON merge patch, RFC 7396); returns the whole of it.
@@ -203,6 +212,7 @@ class Lab:
         """
         configuration = await self._hop(hop).patch(self._addressed(patch))
         self._patched.setdefault(hop, {}).update(dict.fromkeys(leaves(patch)))
+        self._ordered(patch={hop: patch})
         return configuration
 
     def _addressed(self, patch: Mapping[str, object]) -> Mapping[str, object]:
@@ -218,7 +228,9 @@ class Lab:
 
     async def breaker(self, hop: str, action: str) -> dict[str, Any]:
         """force_open, force_closed, reset or disable a hop's circuit breaker; returns its state."""
-        return await self._hop(hop).breaker(action)
+        state = await self._hop(hop).breaker(action)
+        self._ordered(breaker={hop: action})
+        return state
 
     async def advance(self, seconds: float) -> None:
         """Let `seconds` pass on the clock of the lab and of every process. The frozen catch up when they go on."""
@@ -227,6 +239,7 @@ class Lab:
             raise InvalidRequest("the clock only goes forward")
         await together([self._collector.advance(node, seconds) for node in self._nodes.values()])
         self._clock.advance(seconds)
+        self._ordered(advance=format_duration(seconds))
 
     async def reset(self) -> None:
         """As it was started: no faults, all processes up, configuration, breakers, records and clocks as new."""
@@ -238,16 +251,20 @@ class Lab:
         await together([node.admin.reset() for node in self._nodes.values()])
         self._board.clear()
         self._clock.offset = 0.0
+        self._ordered(reset=True)
 
     async def state(self, name: str) -> dict[str, Any]:
         """What a hop or instance says of itself now."""
         return await self._node(name).admin.state()
 
     async def describe(self) -> dict[str, Any]:
-        """The chain as plain data: its URL, and each node's addresses, process and breaker."""
+        """The chain as plain data: its URL, each node's addresses, process and breaker, and what it was started with.
+
+        `spec`: what differs from the default chain; empty for a chain that somebody else runs.
+        """
         self._usable()
         nodes = await together([self._collector.describe(node) for node in self._nodes.values()])
-        return {"url": self.url, "nodes": nodes}
+        return {"url": self.url, "nodes": nodes, "spec": self._spec}
 
     async def exchanges(
         self, *, request_id: str | None = None, session: str | None = None, limit: int = 100, settled: bool = False
@@ -303,6 +320,10 @@ class Lab:
             if self._assembly is not None:
                 self._assembly.close()
             await self._session.close()
+
+    def _ordered(self, **step: object) -> None:
+        """Tell who listens what somebody had the lab do, as a step of a scenario."""
+        self._bus.publish("order", "lab", step)
 
     def _forgotten(self, name: str) -> list[str]:
         """Forget what only the process knows that is about to end; returns what that was, in sentences."""

@@ -210,6 +210,13 @@ class ChainSpec(BaseModel):
         """Every name that a fault, a restart or a stop can be aimed at."""
         return (*self.hops, "app", *self.instances, *((DNS,) if self.dns else ()))
 
+    @property
+    def as_written(self) -> dict[str, Any]:
+        """What differs from the default chain, as a file has it."""
+        instances = {} if self.app.instances == AppSpec().instances else {"instances": self.app.instances}
+        tiers = {**{hop: getattr(self, hop) for hop in self.hops}, "app": {**instances, **self.app.overrides}}
+        return {tier: settings for tier, settings in tiers.items() if settings}
+
     def serves_tls(self, tier: str) -> bool:
         """Whether whoever connects to this tier must speak TLS."""
         if tier in HOPS:

@@ -288,7 +288,7 @@ class _Api:
                 faults = await self._lab.faults(ended=True)
                 mine = {fault.id for fault in faults if fault.when.get("session") == session}
                 return event.data.get("fault") in mine
-            case "breaker" | "endpoint" | "process":
+            case "breaker" | "endpoint" | "process" | "order":
                 return True
 
     def _targets(self) -> list[str]:

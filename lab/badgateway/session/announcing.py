@@ -15,7 +15,7 @@ from rich.text import Text
 from badgateway.chain.events import Event
 from badgateway.control.statefile import LabState
 from badgateway.terminal import picture
-from badgateway.terminal.eventlines import Line, Throttle, line_of
+from badgateway.terminal.eventlines import Line, Throttle, line_of, told_otherwise
 from badgateway.terminal.screen import console, is_terminal
 
 TRY: Final = (
@@ -108,6 +108,8 @@ class AsText:
         throttle = Throttle()
         screen = console() if is_terminal() else None
         async for event in events:
+            if told_otherwise(event):
+                continue
             line = line_of(event)
             shown, held_back = throttle.admit(line.time)
             if held_back:

@@ -36,6 +36,11 @@ def line_of(event: Event) -> Line:
     return Line(event.time, event.node, words, style)
 
 
+def told_otherwise(event: Event) -> bool:
+    """Whether other events say the same: that a fault was set or cleared, that a process ended or was started."""
+    return event.kind == "order" and not {"fault", "clear", "restart", "stop"}.isdisjoint(event.data)
+
+
 def _exchange(data: Mapping[str, Any]) -> tuple[str, str]:
     status = data.get("status")
     words = f"{data['method']} {data['target']}  {status if status is not None else 'no response'}"
@@ -82,6 +87,17 @@ def _fault(data: Mapping[str, Any]) -> tuple[str, str]:
     return f"fault {data.get('id')} ({data.get('kind')}) {data.get('what')}", "yellow"
 
 
+def _order(data: Mapping[str, Any]) -> tuple[str, str]:
+    return " ".join(f"{what} {_plain(order)}".strip() for what, order in data.items()), "cyan"
+
+
+def _plain(order: object) -> str:
+    """`{"lb": {"timeouts": {"send": "1s"}}}` as `lb timeouts send 1s`."""
+    if isinstance(order, Mapping):
+        return ", ".join(f"{key} {_plain(value)}" for key, value in order.items())
+    return "" if order is True else str(order)
+
+
 _SAY: Mapping[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {
     "exchange": _exchange,
     "breaker": _breaker,
@@ -89,6 +105,7 @@ _SAY: Mapping[str, Callable[[Mapping[str, Any]], tuple[str, str]]] = {
     "firing": _firing,
     "process": _process,
     "fault": _fault,
+    "order": _order,
 }
 
 

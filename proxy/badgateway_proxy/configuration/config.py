@@ -134,6 +134,9 @@ class HopConfig(Section):
     """How many of the first bytes that an upstream sent are kept and shown when something was wrong."""
     records: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """How many exchange records are kept."""
+    keep_request: Annotated[int, Field(ge=0, le=65536)] = 0
+    """How many bytes of a request's body are kept in its record, with its headers, so that it can be sent again.
+    0 keeps neither. They may hold secrets."""
     log_exchanges: bool = False
     """Log each exchange's record as a line of JSON on stderr."""
     debug: bool = False

@@ -6,6 +6,8 @@ sent again.
 
 import asyncio
 import time
+from collections.abc import Iterable
+from typing import Any
 
 from aiohttp import StreamReader, web
 from aiohttp.http import HttpVersion11, RawRequestMessage
@@ -13,6 +15,24 @@ from aiohttp.streams import EMPTY_PAYLOAD
 
 from badgateway_proxy.errors import HopError
 from badgateway_proxy.transport.client_faults import client_error
+
+
+def kept(headers: Iterable[tuple[bytes, bytes]], body: "RequestBody", most: int) -> dict[str, Any]:
+    """What a record keeps of a request, as JSON: headers as sent, and the body if it came with the head and is short.
+
+    Args:
+        headers: the header section.
+        body: the request's body.
+        most: bytes of a body that are kept.
+
+    Returns:
+        `headers`, a list of pairs, and `body`, a text, or None for one that is not kept.
+    """
+    small = body.small
+    return {
+        "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in headers],
+        "body": small.decode("utf-8", "backslashreplace") if small is not None and len(small) <= most else None,
+    }
 
 
 class RequestBody:

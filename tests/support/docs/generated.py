@@ -150,7 +150,7 @@ def elsewhere() -> str:
 def commands() -> str:
     """The help of every command of `badgateway`."""
     names = ("", "demo", "up", "run", "list", "show", "explain", "alerts", "fault", "fault set", "fault list",
-             "fault clear", "fault kinds", "restart", "request", "validate", "schema")  # fmt: skip
+             "fault clear", "fault kinds", "restart", "request", "record", "validate", "schema")  # fmt: skip
     assert set(COMMANDS) == {name.partition(" ")[0] for name in names} - {""}, "a command is missing here, or gone"
     return "\n\n".join(
         f"## `badgateway{f' {name}' if name else ''}`\n\n```text\n{_help(name).strip()}\n```" for name in names

@@ -1,0 +1,1 @@
+"""Records what is done to a running chain, and writes a scenario that does it again."""
