@@ -336,6 +336,16 @@ async def test_a_wrong_fault_is_refused_with_what_was_meant(
     assert await lab.faults() == []
 
 
+async def test_a_patch_may_name_instances_where_a_hop_wants_addresses(lab: Lab) -> None:
+    address = lab.urls["app-1"].removeprefix("http://")
+    config = await lab.patch("lb", {"balancing": {"drain": ["app-1"]}})
+    assert config["balancing"]["drain"] == [address]
+    endpoints = (await lab.state("lb"))["endpoints"]
+    assert {each["address"]: each["state"] for each in endpoints}[address] == "draining"
+    with pytest.raises(InvalidRequest, match='called "ap-1"; did you mean'):
+        await lab.patch("lb", {"balancing": {"drain": ["ap-1"]}})
+
+
 async def test_wrong_names_are_refused(lab: Lab) -> None:
     with pytest.raises(InvalidRequest, match='called "cnd"; did you mean "cdn"'):
         await lab.patch("cnd", {})

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from badgateway.chain.addressing import names_in, with_addresses
 from badgateway.chain.collecting import Collector
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
 from badgateway.chain.events import EventBus, Subscription
@@ -207,20 +208,16 @@ class Lab:
     async def patch(self, hop: str, patch: Mapping[str, object]) -> dict[str, Any]:
         """Change a hop's live configuration (JSON merge patch, RFC 7396); returns the whole of it.
 
-        Among its `upstreams`, the name of a node stands for where that node listens.
-        It lasts as long as the hop's process: a restart brings back what the hop was started with.
+        It lasts as long as the hop's process: a restart brings back what the hop was started with. Where it wants
+        endpoints' addresses (`upstreams`, `balancing.drain` and `.weights`), the name of a node stands for where that
+        node listens.
         """
-        configuration = await self._hop(hop).patch(self._addressed(patch))
+        for _, name in names_in(patch):
+            self._node(name)
+        configuration = await self._hop(hop).patch(with_addresses(patch, self.urls))
         self._patched.setdefault(hop, {}).update(dict.fromkeys(leaves(patch)))
         self._ordered(patch={hop: patch})
         return configuration
-
-    def _addressed(self, patch: Mapping[str, object]) -> Mapping[str, object]:
-        upstreams = patch.get("upstreams")
-        if not isinstance(upstreams, list):
-            return patch
-        found = [self._nodes[u].url if isinstance(u, str) and u in self._nodes else u for u in upstreams]
-        return {**patch, "upstreams": found}
 
     async def config(self, hop: str) -> dict[str, Any]:
         """A hop's live configuration."""

@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from badgateway.chain.addressing import with_addresses
 from badgateway.inputs.validation import Finding, findings, refusal
 from badgateway_proxy import HopConfig
 from badgateway_upstream import InstanceConfig
@@ -229,14 +230,19 @@ class ChainSpec(BaseModel):
         return any(self.serves_tls(tier) for tier in TIERS) or any("upstream_tls" in getattr(self, hop) for hop in HOPS)
 
     def hop_config(
-        self, hop: str, wiring: Mapping[str, Any], given: Mapping[str, Any] = MappingProxyType({})
+        self,
+        hop: str,
+        wiring: Mapping[str, Any],
+        given: Mapping[str, Any] = MappingProxyType({}),
+        urls: Mapping[str, str] = MappingProxyType({}),
     ) -> HopConfig:
         """The full configuration of a hop; its breaker is on if the chain mentions it.
 
         `wiring`: upstreams, listen, admin, exit_with_stdin. `given`: what it has unless the chain says otherwise.
+        `urls`: where nodes listen, by name, for settings that name nodes.
         """
         overrides: dict[str, Any] = getattr(self, hop)
-        settings = merge(merge(HOP_DEFAULTS[hop], given), overrides)
+        settings = merge(merge(HOP_DEFAULTS[hop], given), with_addresses(overrides, urls))
         if "breaker" in overrides:
             settings["breaker"]["enabled"] = overrides["breaker"].get("enabled", True)
         return HopConfig.model_validate({**settings, "name": hop, "tier": hop, **wiring})

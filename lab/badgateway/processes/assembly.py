@@ -113,7 +113,9 @@ class Assembly:
                 wiring["upstreams"] = [
                     f"{scheme}://{self._known_as(node)}:{self._addresses[node][0]}" for node in after
                 ]
-                config = self._chain.hop_config(name, wiring, {**self._tls_files(name, host), **self._resolver()})
+                given = {**self._tls_files(name, host), **self._resolver()}
+                urls = {node: f"http://{self._known_as(node)}:{port}" for node, (port, _) in self._addresses.items()}
+                config = self._chain.hop_config(name, wiring, given, urls)
             elif name == DNS:
                 config = InstanceConfig.model_validate({**wiring, "name": name, "dns": self._names()})
             else:

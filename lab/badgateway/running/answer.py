@@ -66,6 +66,11 @@ class Answer:
         member = first_with_error(self.proxy_status)
         return member.error if member else None
 
+    @property
+    def instance(self) -> str | None:
+        """The instance whose answer it is, as the shop says in X-Instance; None where a hop made it."""
+        return self.header("x-instance")
+
     def header(self, name: str) -> str | None:
         """All values of a field, joined as RFC 9110 section 5.3 does; None if it is not there."""
         values = self.header_values(name)

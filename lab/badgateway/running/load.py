@@ -92,6 +92,7 @@ class _Stream:
                 decided_by=answer.decided_by,
                 error=answer.error,
                 failure=answer.failure,
+                instance=answer.instance,
                 truncated=answer.truncated is not None,
                 request_id=answer.request_id,
             )

@@ -28,6 +28,8 @@ class Observation:
     error: str | None = None
     """RFC 9209 error type; None if no hop reported one."""
     failure: Failure | None = None
+    instance: str | None = None
+    """The instance that answered, by name; None where none did."""
     truncated: bool = False
     request_id: str = ""
 

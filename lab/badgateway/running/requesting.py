@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from badgateway.chain.errors import EnvironmentProblem
 from badgateway.running.answer import Answer
@@ -26,6 +27,10 @@ SETTLE = 1.0
 _POLL = 0.02
 
 
+Sessions = dict[str, dict[str, str]]
+"""The cookies of clients that keep them: by the session's name, values by cookies' names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Requested:
     """What a request step came to."""
@@ -36,13 +41,17 @@ class Requested:
 
 
 async def run_request_step(
-    step: RequestStep, lab: LabLike, faults: Sequence[FaultLike], clock: Callable[[], float]
+    step: RequestStep, lab: LabLike, faults: Sequence[FaultLike], clock: Callable[[], float], sessions: Sessions
 ) -> Requested:
-    """Send the step's requests and check them. `clock`: seconds since the scenario began; `faults`: all set so far."""
+    """Send the step's requests and check them.
+
+    `faults`: all set so far. `clock`: seconds since the scenario began. `sessions`: the cookies of each, kept up to
+    date.
+    """
     expect = step.expect
     fired = sum(fault.fired for fault in faults)
     counters = await _Counters.read(lab) if _counted(expect) else None
-    answers, observations = await _send_all(step.request, lab.urls[step.request.to], clock)
+    answers, observations = await _send_all(step.request, lab.urls[step.request.to], clock, sessions)
     entry = step.request.to if step.request.to in lab.hops else None
     seen = [
         Seen(answer, await _trace(lab, answer, entry) if needs_trace(expect, answer) else None) for answer in answers
@@ -55,6 +64,7 @@ async def run_request_step(
     # what has failed already is told so without waiting for what may never come
     patience = SETTLE if all(check.held for check in checks) else 0.0
     checks += await _breakers(lab, expect, patience)
+    checks += await _endpoints(lab, expect, patience)
     checks += await _fired(expect, faults, fired, patience)
     lasted = max(o.ended for o in observations) - min(o.intended for o in observations)
     for expression in expect.that:
@@ -63,7 +73,9 @@ async def run_request_step(
     return Requested(checks, shown, observations)
 
 
-async def _send_all(request: Request, url: str, clock: Callable[[], float]) -> tuple[list[Answer], list[Observation]]:
+async def _send_all(
+    request: Request, url: str, clock: Callable[[], float], sessions: Sessions
+) -> tuple[list[Answer], list[Observation]]:
     body = None if request.body is None else request.body.encode()
     headers = list(request.headers.items())
     if request.json_body is not None:
@@ -72,19 +84,38 @@ async def _send_all(request: Request, url: str, clock: Callable[[], float]) -> t
             headers.append(("Content-Type", "application/json"))
     pace = None if request.drip is None else Pace(request.drip.bytes, request.drip.every)
     turns = asyncio.Semaphore(request.concurrency)
+    cookies = None if request.session is None else sessions.setdefault(request.session, {})
 
     async def one() -> tuple[Answer, Observation]:
         async with turns:
             started = clock()
-            answer = await send(
-                url, request.method, request.path, headers, body, request.timeout, version=request.version, pace=pace
-            )
+            for _ in range(request.tries):
+                sent = [*headers, *cookie_header(cookies or {})]
+                answer = await send(
+                    url, request.method, request.path, sent, body, request.timeout, version=request.version, pace=pace
+                )
+                if cookies is not None:
+                    keep_cookies(cookies, answer)
+                if answer.status is not None and answer.status < 500:
+                    break
             return answer, observation_of(answer, request, started, clock())
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one()) for _ in range(request.times)]
     pairs = [task.result() for task in tasks]
     return [answer for answer, _ in pairs], [observation for _, observation in pairs]
+
+
+def keep_cookies(cookies: dict[str, str], answer: Answer) -> None:
+    """Take in a response's cookies: names and values only (RFC 6265 section 5.2 without its attributes)."""
+    for line in answer.header_values("set-cookie"):
+        name, _, value = line.partition(";")[0].partition("=")
+        cookies[name.strip()] = value.strip()
+
+
+def cookie_header(cookies: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The Cookie field that sends them back (RFC 6265 section 5.4); none where there are none."""
+    return [("Cookie", "; ".join(f"{name}={value}" for name, value in cookies.items()))] if cookies else []
 
 
 def observation_of(answer: Answer, request: Request, started: float, ended: float) -> Observation:
@@ -99,6 +130,7 @@ def observation_of(answer: Answer, request: Request, started: float, ended: floa
         decided_by=answer.decided_by,
         error=answer.error,
         failure=answer.failure,
+        instance=answer.instance,
         truncated=answer.truncated is not None,
         request_id=answer.request_id,
     )
@@ -174,6 +206,23 @@ async def _breakers(lab: LabLike, expect: Expectation, patience: float) -> list[
 
         await until(reached, patience)
         checks.append(Check(f"breaker.{hop}", wanted, state, state == wanted))
+    return checks
+
+
+async def _endpoints(lab: LabLike, expect: Expectation, patience: float) -> list[Check]:
+    checks = []
+    for hop, states in expect.endpoints.items():
+        for name, wanted in states.items():
+            address, state = urlsplit(lab.urls[name]).netloc, ""
+
+            async def reached(hop: str = hop, address: str = address, wanted: str = wanted) -> bool:
+                nonlocal state
+                endpoints = (await lab.state(hop))["endpoints"]
+                state = next((str(each["state"]) for each in endpoints if each["address"] == address), "no endpoint")
+                return state == wanted
+
+            await until(reached, patience)
+            checks.append(Check(f"endpoints.{hop}.{name}", wanted, state, state == wanted))
     return checks
 
 

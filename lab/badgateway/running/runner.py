@@ -20,7 +20,7 @@ from badgateway.running.labview import FaultLike, LabFactory, LabLike
 from badgateway.running.load import run_traffic
 from badgateway.running.measuring import evaluate
 from badgateway.running.observations import Observation
-from badgateway.running.requesting import SETTLE, run_request_step, until
+from badgateway.running.requesting import SETTLE, Sessions, run_request_step, until
 from badgateway.running.results import Check, FaultResult, Moment, ScenarioResult, StepResult, WindowResult
 from badgateway.scenario.expressions import Expression
 from badgateway.scenario.model import MOST_JUDGED, Scenario
@@ -114,6 +114,7 @@ class _Run:
         self.scenario, self.result, self.on_event = scenario, result, on_event
         self.faults: list[tuple[FaultLike, FaultResult]] = []
         self.stepped: list[Observation] = []
+        self.sessions: Sessions = {}
         self.origin = asyncio.get_running_loop().time()
         self.epoch = time.time()
 
@@ -164,7 +165,8 @@ class _Run:
 
     async def _step(self, step: Step, lab: LabLike, done: StepResult) -> None:
         if isinstance(step, RequestStep):
-            requested = await run_request_step(step, lab, [fault for fault, _ in self.faults], self.clock)
+            faults = [fault for fault, _ in self.faults]
+            requested = await run_request_step(step, lab, faults, self.clock, self.sessions)
             done.checks, done.seen = requested.checks, requested.shown
             done.requests = len(requested.observations)
             self.stepped += requested.observations

@@ -23,6 +23,7 @@ from badgateway.scenario.expressions import Expression
 from badgateway_proxy import Duration, ErrorType
 
 ERRORS = tuple(str(error) for error in ErrorType)
+EndpointHealth = Literal["healthy", "unhealthy", "ejected", "draining"]
 BreakerState = Literal["closed", "open", "half_open", "forced_open", "disabled"]
 
 
@@ -113,6 +114,8 @@ class Expectation(Strict):
     hops: dict[str, HopExpectation] = Field(default_factory=dict)
     breaker: dict[str, BreakerState] = Field(default_factory=dict)
     """State of each hop's breaker after the step."""
+    endpoints: dict[str, dict[str, EndpointHealth]] = Field(default_factory=dict)
+    """What each hop thinks of its endpoints after the step: `{lb: {app-1: ejected}}`."""
     faults: FaultsExpectation | None = None
     that: Annotated[list[That], BeforeValidator(one_or_list), WithJsonSchema(ONE_OR_MORE)] = Field(default_factory=list)
     """Expressions over all the requests of this step."""

@@ -50,7 +50,7 @@ MEASURES: Final[Mapping[str, Unit]] = MappingProxyType(
         "max": "duration",
     }
 )
-FILTERS: Final = ("status", "decided_by", "error", "path", "method", "truncated", "failure")
+FILTERS: Final = ("status", "decided_by", "error", "path", "method", "truncated", "failure", "instance")
 
 _PERCENTILE = re.compile(r"p([0-9]{1,3}(?:\.[0-9]{1,4})?)")
 _EXAMPLE: Final[Mapping[Unit, str]] = MappingProxyType(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from badgateway.chain.addressing import names_in
 from badgateway.chain.spec import DNS, HOPS, MAX_INSTANCES, TIERS
 from badgateway.inputs.problems import Where, as_text, did_you_mean
 from badgateway.inputs.validation import Finding
@@ -24,7 +25,7 @@ def wrong_names(value: object) -> list[Finding]:
         return []
     chain = value.get("chain")
     names = _Names(_instances(value), dns=isinstance(chain, Mapping) and chain.get("dns") is True)
-    found: list[Finding] = []
+    found: list[Finding] = list(names.in_settings(("chain",), chain))
     for index, step in _mappings(value.get("steps")):
         found += names.in_step(("steps", index), step)
     for index, moment in _mappings(value.get("timeline")):
@@ -71,6 +72,7 @@ class _Names:
         )
         for key in ("patch", "breaker"):
             yield from self.hop_keys((*at, key), step.get(key))
+        yield from self.in_settings((*at, "patch"), step.get("patch"))
         request = step.get("request")
         if isinstance(request, Mapping):
             yield from self.entry((*at, "request", "to"), request.get("to"))
@@ -80,14 +82,30 @@ class _Names:
 
     def in_expectation(self, at: Where, expect: Mapping[str, Any]) -> Iterator[Finding]:
         yield from _one_of((*at, "decided_by"), expect.get("decided_by"), TIERS, "tier")
-        for key in ("attempts", "hops", "breaker"):
+        for key in ("attempts", "hops", "breaker", "endpoints"):
             yield from self.hop_keys((*at, key), expect.get(key))
+        endpoints = expect.get("endpoints")
+        for hop, states in endpoints.items() if isinstance(endpoints, Mapping) else ():
+            for name in states if isinstance(states, Mapping) else ():
+                yield from self.endpoint((*at, "endpoints", hop, name), name)
         that = expect.get("that")
         if isinstance(that, list):
             for index, text in enumerate(that):
                 yield from _in_expression((*at, "that", index), text)
         else:
             yield from _in_expression((*at, "that"), that)
+
+    def in_settings(self, at: Where, hops: object) -> Iterator[Finding]:
+        """Endpoints that hops' settings name, in a chain or a patch."""
+        for hop in HOPS:
+            settings = hops.get(hop) if isinstance(hops, Mapping) else None
+            if isinstance(settings, Mapping):
+                for where, name in names_in(settings):
+                    yield from self.endpoint((*at, hop, *where), name)
+
+    def endpoint(self, at: Where, name: object) -> Iterator[Finding]:
+        for finding in _one_of(at, name, (*HOPS[1:], *self.instances), "endpoint"):
+            yield Finding(finding.where, finding.what, finding.hint, key=isinstance(at[-1], str))
 
     def target(self, at: Where, name: object) -> Iterable[Finding]:
         return _one_of(at, name, self.targets, "target")

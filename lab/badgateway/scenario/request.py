@@ -88,6 +88,11 @@ class Request(Strict):
     """Send slowly: `{bytes: 10, every: 100ms}`."""
     times: int = Field(default=1, ge=1, le=10_000)
     concurrency: int = Field(default=1, ge=1, le=1_000)
+    tries: int = Field(default=1, ge=1, le=10)
+    """How often the client sends a request that gets a 5xx or no response, the first time included: at once, as
+    naive clients do. The last answer counts, and all of the time."""
+    session: str | None = None
+    """A client that keeps its cookies, by a name of one's own, also from one step to the next."""
 
     @model_validator(mode="before")
     @classmethod
@@ -103,6 +108,8 @@ class Request(Strict):
     def _sendable(self) -> Request:
         if self.body is not None and self.json_body is not None:
             raise ValueError("has both body and json; one request has one body")
+        if self.session is not None and self.concurrency > 1:
+            raise ValueError("a session's requests come one after the other: leave concurrency out")
         return self
 
     def __str__(self) -> str:

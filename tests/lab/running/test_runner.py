@@ -186,6 +186,44 @@ async def test_what_surrounds_a_request_can_fail(stage: Stage, monkeypatch: pyte
     assert told[3].startswith("that: expected p50 > 1h, measured p50 = ")
 
 
+ENDPOINTS = "{endpoints: {lb: {app-1: ejected}, cdn: {lb: healthy}}}"
+
+
+async def test_what_hops_think_of_their_endpoints_is_checked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("badgateway.running.requesting.SETTLE", 0.05)
+    stage.lab.urls = {**stage.lab.urls, "app-1": "http://127.0.0.1:9001"}
+    stage.lab.states["lb"]["endpoints"] = [{"address": "127.0.0.1:9001", "state": "ejected"}]
+    stage.lab.states["cdn"] = {"endpoints": []}
+    result = await run_scenario(scenario(f"steps: [{{request: GET /, expect: {ENDPOINTS}}}]"), stage.factory)
+    assert result.failures() == ["t.yaml:3: GET /: endpoints.cdn.lb: expected healthy, measured no endpoint"]
+    assert [check.name for check in result.steps[0].checks if check.held] == ["endpoints.lb.app-1"]
+
+
+async def test_a_naive_client_tries_again_at_once_and_its_last_answer_counts(stage: Stage) -> None:
+    text = """\
+steps:
+  - request: {path: /, times: 2, tries: 3}
+    expect: {status: 200}
+  - fault: {target: app, kind: crash}
+  - request: {path: /, times: 2, tries: 3}
+    expect: {status: 502}
+"""
+    result = await run_scenario(scenario(text), stage.factory)
+    assert result.failures() == []
+    assert len(stage.server.heads) == 2 + 2 * 3
+    assert [step.requests for step in result.steps if step.requests] == [2, 2]
+
+
+async def test_a_session_keeps_its_cookies_from_step_to_step(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    cookies = b"Set-Cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\n"
+    monkeypatch.setattr("tests.lab.running.test_runner.OK", OK.replace(b"Content-Length", cookies + b"Content-Length"))
+    text = "steps: [{request: {path: /, session: s, times: 2}}, {request: {path: /, session: s}}, {request: GET /}]"
+    result = await run_scenario(scenario(text), stage.factory)
+    assert result.failures() == []
+    sent = [b"cookie: a=1; b=2\r\n" in head.lower() for head in stage.server.heads]
+    assert sent == [False, True, True, False]
+
+
 TRAFFIC = """\
 traffic: [{for: 300ms, rate: 100/s, path: /t}]
 timeline: [{at: 150ms, fault: crash, target: app}]

@@ -206,6 +206,18 @@ def test_a_wrong_file_gets_every_error_at_once_with_its_position() -> None:
         ("steps: [{request: {drip: {bytes: 1}}}]", "drip.every"),
         ("steps: [{request: {drip: {every: 0s}}}]", "longer than 0s"),
         ("steps: [{request: {timeout: 0s}}]", "must be longer than 0s"),
+        ("steps: [{request: {session: a, concurrency: 2}}]", "a session's requests come one after the other"),
+        ("steps: [{patch: {lb: {balancing: {drain: [ap-1]}}}}]", 'drain[0]: there is no endpoint "ap-1"; did you mean'),
+        ("steps: [{patch: {lb: {balancing: {weights: {ap-1: 1}}}}}]", 'weights.ap-1: there is no endpoint "ap-1"'),
+        (
+            "chain: {lb: {balancing: {drain: [ap-1]}}}\nsteps: [{request: GET /}]",
+            "chain.lb.balancing.drain[0]: there is",
+        ),
+        ("steps: [{request: GET /, expect: {endpoints: {lb: {ap-1: ejected}}}}]", "endpoints.lb.ap-1: there is no"),
+        (
+            "steps: [{request: GET /, expect: {endpoints: {lb: {app-1: ejectd}}}}]",
+            "must be healthy, unhealthy, ejected",
+        ),
         ("steps: [{request: GET /, expect: {header: {A: /(/}}}]", "is no regular expression"),
         ("steps: [{fault: {kind: crash}}]", "steps[0].fault.target: is required"),
         ("steps: [{fault: {target: app}}]", "steps[0].fault.kind: is required"),

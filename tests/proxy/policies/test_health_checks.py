@@ -32,8 +32,9 @@ def test_is_healthy_before_the_first_check() -> None:
         ("+--+--", "++++++"),
         ("+---", "+++-"),
         ("+---+-++", "+++----+"),
-        ("-++", "--+"),
-        ("--+-++---", "-----+++-"),
+        ("-++", "-++"),
+        ("--+-+---", "--+++++-"),
+        ("-+---+++", "-+++--++"),
     ],
 )
 def test_rise_and_fall_count_in_a_row_and_the_first_check_decides_alone(checks: str, health: str) -> None:
@@ -49,6 +50,6 @@ def test_needs_exactly_rise_and_fall(rise: int, fall: int) -> None:
 def test_changes_only_after_enough_in_a_row(checks: str, rise: int, fall: int) -> None:
     seen = "+" + after(checks, rise=rise, fall=fall)
     for number in range(1, len(checks)):
-        if seen[number + 1] != seen[number]:
+        if seen[number + 1] != seen[number] and "+" in checks[:number]:
             needed = rise if seen[number + 1] == "+" else fall
             assert set(checks[number + 1 - needed : number + 1]) == {seen[number + 1]}
