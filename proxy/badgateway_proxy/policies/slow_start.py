@@ -23,7 +23,7 @@ class SlowStart:
     def weigh(self, endpoint: EndpointState, now: float) -> float:
         """The endpoint's weight at ``now``: more than 0, at most its own weight."""
         age = now - endpoint.since
-        if age >= self.window:
+        if age >= self.window or not self.window:
             return endpoint.weight
         grown: float = (max(age, 0.0) / self.window) ** self._power
         return endpoint.weight * max(self._least, grown)

@@ -136,13 +136,15 @@ def test_whose_turn_it_is_outlasts_a_patch_that_has_nothing_to_do_with_it() -> N
 
 def test_an_unhealthy_endpoint_is_left_out_until_it_has_risen() -> None:
     tested = Probed(**CHECKED)
-    tested.set.checked(tested[A], False, "connection_refused", 0.0)
+    tested.set.checked(tested[A], True, "status 200", 0.0)
+    for _ in range(3):
+        tested.set.checked(tested[A], False, "connection_refused", 0.0)
     assert tested.picks(20) == {B: 10, C: 10}
     assert tested.states()[A] == "unhealthy"
     tested.set.checked(tested[A], True, "status 200", 1.0)
     assert tested.states()[A] == "unhealthy"
     tested.set.checked(tested[A], True, "status 200", 2.0)
-    assert tested.picks(30) == {A: 10, B: 10, C: 10}
+    assert tested.picks(30, now=2.0) == {A: 10, B: 10, C: 10}
     assert tested.told == [(A, "unhealthy", "connection_refused"), (A, "healthy", "status 200")]
 
 

@@ -41,7 +41,9 @@ def test_says_when_it_ends() -> None:
 
 
 def test_is_off_by_default() -> None:
-    assert SlowStart(SlowStartSettings()).weigh(endpoint(), 0.0) == 1
+    off = SlowStart(SlowStartSettings())
+    assert off.weigh(endpoint(), 0.0) == 1
+    assert off.weigh(endpoint(since=5.0), 4.9) == 1  # an exchange's time is from when it began
 
 
 @given(st.floats(-5, 50), st.floats(-5, 50), st.floats(0.1, 10), st.integers(1, 9))
