@@ -54,7 +54,7 @@ CODES: Final = {
             501,
             "Not Implemented",
             "The server does not know this method at all (405 is for a method that this resource does not allow).",
-            "The app or a hop.",
+            "The app, or the first gateway whose parser does not know the method (http1.allow_custom_methods).",
             "No: it will not learn it in the meantime.",
             "No, except after a deploy that ought to have brought it.",
             "RFC 9110 section 15.6.2",

@@ -44,7 +44,7 @@ def test_a_type_map() -> None:
     [
         "", "\n\n", "URI", "Content-Type: text/html", "URI: ../x", "URI: http://a/b", "URI: a\nURI: b",
         "URI: a\nContent-Type: html", "URI: a\nContent-Type: a/b; qs=2", "URI: a\nContent-Type: a/b; qs=x",
-        "URI: a\nContent-Language: e_n", "URI: a\n\n" * (MOST_VARIANTS + 1), 'URI: a"b',
+        "URI: a\nContent-Language: e_n", "URI: a\n\n" * (MOST_VARIANTS + 1), f"URI: {'a' * 200}\n\n" * 21, 'URI: a"b',
     ],
 )  # fmt: skip
 def test_what_is_no_type_map(text: str) -> None:

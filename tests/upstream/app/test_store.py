@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -81,3 +82,34 @@ async def test_another_connection_sees_the_same(shared: bool, tmp_path: Path) ->
     assert connection.execute("SELECT product_id, quantity FROM orders").fetchall() == [(3, 4)]
     connection.close()
     store.close()
+
+
+@pytest.mark.parametrize("private", [True, False])
+async def test_what_a_write_raises_undoes_all_of_it(tmp_path: Path, private: bool) -> None:
+    store = Store(None if private else tmp_path / "shop.sqlite3")
+
+    def half(db: sqlite3.Connection) -> None:
+        db.execute("UPDATE products SET stock = 0")
+        raise KeyError("changed my mind")
+
+    with pytest.raises(KeyError):
+        await store.write(half)
+    assert store.read(lambda db: db.execute("SELECT min(stock) FROM products").fetchone()) == (7,)
+    await store.write(lambda db: db.execute("UPDATE products SET stock = 1"))
+    assert store.read(lambda db: db.execute("SELECT max(stock) FROM products").fetchone()) == (1,)
+    store.close()
+
+
+def test_a_read_sees_one_state_while_another_instance_writes(tmp_path: Path) -> None:
+    one, two = Store(tmp_path / "shop.sqlite3"), Store(tmp_path / "shop.sqlite3")
+
+    def look(db: sqlite3.Connection) -> list[int]:
+        before = db.execute("SELECT stock FROM products WHERE id = 1").fetchone()[0]
+        with two._writer:
+            two._writer.execute("UPDATE products SET stock = 3")
+        return [before, db.execute("SELECT stock FROM products WHERE id = 1").fetchone()[0]]
+
+    assert one.read(look) == [120, 120]
+    assert one.read(look) == [3, 3]
+    one.close()
+    two.close()

@@ -15,6 +15,8 @@ from typing import Final, Literal
 TYPE_MAP: Final = "application/x-type-map"
 """The media type of a type map (httpd.apache.org/docs/2.4/mod/mod_negotiation.html)."""
 MOST_VARIANTS: Final = 64
+LONGEST_LIST: Final = 4096
+"""Bytes of a variant list, as it goes into a header."""
 VARY: Final = "negotiate, accept, accept-language"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._~-]{1,255}")
@@ -42,6 +44,8 @@ def variants_of(type_map: str) -> tuple[Variant, ...]:
     found = tuple(_variant(block) for block in re.split(r"\r?\n[ \t]*\r?\n", type_map) if block.strip())
     if not found or len(found) > MOST_VARIANTS:
         raise TypeMapError(f"a type map has 1 to {MOST_VARIANTS} variants, not {len(found)}")
+    if len(alternates(found)) > LONGEST_LIST:
+        raise TypeMapError(f"a variant list has at most {LONGEST_LIST} bytes as Alternates")
     return found
 
 

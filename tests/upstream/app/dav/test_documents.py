@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from badgateway_upstream.app.dav.documents import (
     DEEPEST,
     LARGEST,
+    LONGEST_ANSWER,
     MOST_ELEMENTS,
     DocumentError,
     Properties,
     Response,
+    TooLongError,
     Wanted,
     binding,
     failed,
@@ -113,6 +115,12 @@ def test_what_is_written_can_be_read(href: str, namespace: str) -> None:
     assert prop is not None
     assert [element.tag for element in prop][::2] == ["{DAV:}getetag", "c"]
     assert prop[1].tag == f"{{{namespace}}}b"
+
+
+def test_an_answer_has_an_end() -> None:
+    long = Response("/dav/", (Properties(404, ((("x" * 5000, "a"), ""),)),))
+    with pytest.raises(TooLongError):
+        multistatus([long] * (LONGEST_ANSWER // 5000 + 1))
 
 
 def test_a_precondition_that_failed() -> None:

@@ -108,6 +108,7 @@ async def test_the_life_of_a_file() -> None:
         ("PUT", "/dav/x/y", b"", (), 409),
         ("PUT", "/dav/..", b"", (), 400),
         ("PUT", "/dav/big", b"x" * (LARGEST_FILE + 1), (), 413),
+        ("PUT", "/dav/new", b"", ("Content-Type: " + "x" * 201,), 400),
         ("BIND", "/dav/f", bind("a", "/dav/c"), (), 409),
         ("BIND", "/dav/c", b"", (), 400),
         ("UNBIND", "/dav/f", unbind("a"), (), 409),
@@ -197,6 +198,17 @@ async def test_bindings_that_multiply_are_too_much_for_one_answer() -> None:
         said = await ask(app, "PROPFIND", "/dav/")
         assert (said.status, said.condition()) == (403, "propfind-finite-depth")
         assert (await ask(app, "PROPFIND", "/dav/", None, "DAV: bind")).status == 207
+
+
+async def test_many_properties_of_many_files_are_too_much_for_one_answer() -> None:
+    async with here() as app:
+        for number in range(30):
+            await ask(app, "PUT", f"/dav/{number}", b"")
+        names = "".join(f"<x:a{number}/>" for number in range(90))
+        wanted = f'<propfind xmlns="DAV:" xmlns:x="{"x" * 6000}"><prop>{names}</prop></propfind>'.encode()
+        said = await ask(app, "PROPFIND", "/dav/", wanted, "Depth: 1")
+        assert (said.status, said.condition()) == (403, "propfind-finite-depth")
+        assert (await ask(app, "PROPFIND", "/dav/", wanted, "Depth: 0")).status == 207
 
 
 async def test_properties() -> None:

@@ -14,10 +14,12 @@ from xml.sax.saxutils import escape, quoteattr
 
 from badgateway_upstream.app.answers import reason
 
-LARGEST: Final = 64 * 1024
-"""Bytes of a document."""
-MOST_ELEMENTS: Final = 500
+LARGEST: Final = 8 * 1024
+"""Bytes of a document that a client sends."""
+MOST_ELEMENTS: Final = 100
 DEEPEST: Final = 16
+LONGEST_ANSWER: Final = 4 << 20
+"""Bytes of a multi-status: a short request can ask for much, of many resources."""
 
 Name = tuple[str, str]
 """An element's namespace and local name."""
@@ -25,6 +27,10 @@ Name = tuple[str, str]
 
 class DocumentError(Exception):
     """A request's document that cannot be read, or says something else than the method needs; a 400."""
+
+
+class TooLongError(Exception):
+    """A multi-status would be longer than any may be."""
 
 
 @dataclass(slots=True)
@@ -91,17 +97,15 @@ def unbinding(body: bytes) -> str:
 
 
 def multistatus(responses: Iterable[Response]) -> bytes:
-    """Write a DAV:multistatus (RFC 4918 section 14.16)."""
+    """Write a DAV:multistatus (RFC 4918 section 14.16). Raises TooLongError."""
     parts = ['<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus xmlns:D="DAV:">\n']
+    length = 0
     for response in responses:
-        parts.append(f"<D:response><D:href>{escape(response.href)}</D:href>")
-        for some in response.properties:
-            values = "".join(_written(name, value) for name, value in some.values)
-            parts.append(
-                f"<D:propstat><D:prop>{values}</D:prop>"
-                f"<D:status>HTTP/1.1 {some.status} {reason(some.status)}</D:status></D:propstat>"
-            )
-        parts.append("</D:response>\n")
+        stats = "".join(_stat(some) for some in response.properties)
+        parts.append(f"<D:response><D:href>{escape(response.href)}</D:href>{stats}</D:response>\n")
+        length += len(parts[-1])
+        if length > LONGEST_ANSWER:
+            raise TooLongError
     parts.append("</D:multistatus>\n")
     return "".join(parts).encode()
 
@@ -109,6 +113,12 @@ def multistatus(responses: Iterable[Response]) -> bytes:
 def failed(condition: str) -> bytes:
     """Write a DAV:error that names the precondition that did not hold (RFC 4918 section 16)."""
     return f'<?xml version="1.0" encoding="utf-8"?>\n<D:error xmlns:D="DAV:"><D:{condition}/></D:error>\n'.encode()
+
+
+def _stat(some: Properties) -> str:
+    values = "".join(_written(name, value) for name, value in some.values)
+    status = f"HTTP/1.1 {some.status} {reason(some.status)}"
+    return f"<D:propstat><D:prop>{values}</D:prop><D:status>{status}</D:status></D:propstat>"
 
 
 def _written(name: Name, value: str) -> str:

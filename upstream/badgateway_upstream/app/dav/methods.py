@@ -15,9 +15,18 @@ from typing import Final, Protocol
 
 from badgateway_upstream.app.answers import Answer, without
 from badgateway_upstream.app.dav import documents
-from badgateway_upstream.app.dav.negotiable import negotiable, negotiated
-from badgateway_upstream.app.dav.paths import PathError, Segments, href_of, name_of, segments_of, source_of
+from badgateway_upstream.app.dav.negotiable import Told, negotiable, negotiated
+from badgateway_upstream.app.dav.paths import PathError, Segments, href_of, segments_of
 from badgateway_upstream.app.dav.properties import Context, hrefs_of, response_for
+from badgateway_upstream.app.dav.refusals import (
+    RefusedError,
+    bound_name,
+    bound_source,
+    collection_at,
+    methods_of,
+    not_allowed,
+    parent_of,
+)
 from badgateway_upstream.app.dav.settings import DavSettings
 from badgateway_upstream.app.dav.tree import NoRoomError, Resource, Tree
 from badgateway_upstream.app.dav.uploads import LARGEST_FILE, TooLargeError, receive
@@ -28,9 +37,7 @@ from badgateway_upstream.wire.requests import Request
 
 METHODS: Final = ("OPTIONS", "GET", "HEAD", "PUT", "DELETE", "MKCOL", "PROPFIND", "BIND", "UNBIND")
 """All that some resource here takes."""
-_OF_COLLECTIONS: Final = ("OPTIONS", "GET", "HEAD", "DELETE", "PROPFIND", "BIND", "UNBIND")
-_OF_FILES: Final = ("OPTIONS", "GET", "HEAD", "PUT", "DELETE", "PROPFIND")
-_OF_NOTHING: Final = ("OPTIONS", "PUT", "MKCOL")
+_LONGEST_TYPE: Final = 200
 _XML: Final = "application/xml; charset=utf-8"
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _DEPTHS: Final = {"0": 0, "1": 1, "infinity": None}
@@ -41,16 +48,6 @@ class Make(Protocol):
 
     def __call__(self, request: Request, status: int, body: bytes, content_type: str, extra: str = "") -> Answer:
         """The answer with these."""
-
-
-class RefusedError(Exception):
-    """The request is answered with an error; `condition`: the precondition that does not hold, as a DAV:error."""
-
-    def __init__(self, status: int, what: str, *, condition: str = "", extra: str = "") -> None:
-        super().__init__(what)
-        self.status = status
-        self.condition = condition
-        self.extra = extra
 
 
 class Dav:
@@ -87,7 +84,7 @@ class Dav:
             handler = self._handlers.get(request.method)
             segments = segments_of(request.path)
             if handler is None:
-                raise self._not_allowed(request, self._at(segments))
+                raise not_allowed(request, self._at(segments))
             return await handler(request, segments)
         except RefusedError as refused:
             if refused.condition:
@@ -99,28 +96,33 @@ class Dav:
     # Methods
 
     async def _options(self, request: Request, segments: Segments) -> Answer:
-        allowed = ", ".join(_allowed(self._at(segments)))
+        allowed = ", ".join(methods_of(self._at(segments)))
         return self._make(request, 200, b"", "text/plain", f"Allow: {allowed}\r\nDAV: bind\r\n")
 
     async def _get(self, request: Request, segments: Segments) -> Answer:
-        found = self._at(segments)
-        if found is None:
-            raise RefusedError(404, f"there is nothing at {request.path[:200]}")
-        if found.collection:
-            return self._make(request, 200, self._listing(found, segments), "text/html; charset=utf-8")
-        if negotiable(found):
-            told = self._store.read(lambda db: negotiated(request, Tree(db), segments, found))
-            if told.problem:
-                raise RefusedError(told.status, told.problem, extra=told.headers)
-            return self._make(request, told.status, told.content, told.content_type, told.headers)
-        content = self._store.read(lambda db: Tree(db).content(found))
-        extra = f"ETag: {found.etag}\r\nLast-Modified: {formatdate(found.modified, usegmt=True)}\r\n"
-        return self._make(request, 200, content, found.content_type, extra)
+        def look(db: sqlite3.Connection) -> Told:
+            tree = Tree(db)
+            found = tree.at(segments)
+            if found is None:
+                raise RefusedError(404, f"there is nothing at {request.path[:200]}")
+            if found.collection:
+                return Told(200, "", _listing(tree.members(found), segments), "text/html; charset=utf-8")
+            if negotiable(found):
+                return negotiated(request, tree, segments, found)
+            about = f"ETag: {found.etag}\r\nLast-Modified: {formatdate(found.modified, usegmt=True)}\r\n"
+            return Told(200, about, tree.content(found), found.content_type)
+
+        told = self._store.read(look)
+        if told.problem:
+            raise RefusedError(told.status, told.problem, extra=told.headers)
+        return self._make(request, told.status, told.content, told.content_type, told.headers)
 
     async def _put(self, request: Request, segments: Segments) -> Answer:
         self._place_for_file(request, segments)
         room = self._settings.quota - self._store.read(lambda db: self._used_by_others(Tree(db), segments))
         content_type = request.header("content-type") or "application/octet-stream"
+        if len(content_type) > _LONGEST_TYPE:
+            raise RefusedError(400, f"Content-Type has at most {_LONGEST_TYPE} characters")
         try:
             content = await receive(request, self._storage, room)
             created = await self._store.write(
@@ -162,8 +164,8 @@ class Dav:
             tree = Tree(db)
             found = tree.at(segments)
             if found is not None:
-                raise self._not_allowed(request, found)
-            tree.add_collection(_parent(tree, segments), segments[-1], time.time())
+                raise not_allowed(request, found)
+            tree.add_collection(parent_of(tree, segments), segments[-1], time.time())
 
         try:
             await self._store.write(make)
@@ -190,26 +192,26 @@ class Dav:
             return [response_for(one, wanted, context) for one in met]
 
         try:
-            responses = self._store.read(look)
+            answer = documents.multistatus(self._store.read(look))
         except LoopError as loop:
             leads, back = href_of(loop.segments, collection=True), href_of(loop.to, collection=True)
             what = (
                 f"{leads} is {back} again, so that Depth: infinity has no end; a client that sends DAV: bind gets 208"
             )
             raise RefusedError(508, what) from loop
-        except TooMuchError as error:
+        except (TooMuchError, documents.TooLongError) as error:
             raise RefusedError(403, "too much for one answer", condition="propfind-finite-depth") from error
-        return self._make(request, 207, documents.multistatus(responses), _XML)
+        return self._make(request, 207, answer, _XML)
 
     async def _bind(self, request: Request, segments: Segments) -> Answer:
         written, href = documents.binding(await request.body.whole())
-        name = _name(written)
-        source = _source(href, request)
+        name = bound_name(written)
+        source = bound_source(href, request)
         overwrite = (request.header("overwrite") or "T").strip().upper() != "F"
 
         def bind(db: sqlite3.Connection) -> bool:
             tree = Tree(db)
-            collection = _collection(tree, segments, "bind-into-collection")
+            collection = collection_at(tree, segments, "bind-into-collection")
             resource = tree.at(source)
             if resource is None:
                 raise RefusedError(409, "there is nothing to bind to", condition="bind-source-exists")
@@ -227,11 +229,11 @@ class Dav:
         return self._done(request, 201 if created else 200, location)
 
     async def _unbind(self, request: Request, segments: Segments) -> Answer:
-        name = _name(documents.unbinding(await request.body.whole()))
+        name = bound_name(documents.unbinding(await request.body.whole()))
 
         def unbind(db: sqlite3.Connection) -> None:
             tree = Tree(db)
-            collection = _collection(tree, segments, "unbind-from-collection")
+            collection = collection_at(tree, segments, "unbind-from-collection")
             if tree.at((*segments, name)) is None:
                 raise RefusedError(409, "no such binding", condition="unbind-source-exists")
             tree.unbind(collection, name)
@@ -247,10 +249,10 @@ class Dav:
     def _place_for_file(self, request: Request, segments: Segments) -> None:
         found = self._at(segments)
         if found is not None and found.collection:
-            raise self._not_allowed(request, found)
+            raise not_allowed(request, found)
         if request.path.endswith("/"):
             raise RefusedError(409, "the name of a file does not end with a slash")
-        self._store.read(lambda db: _parent(Tree(db), segments))
+        self._store.read(lambda db: parent_of(Tree(db), segments))
 
     def _used_by_others(self, tree: Tree, segments: Segments) -> int:
         found = tree.at(segments)
@@ -259,66 +261,21 @@ class Dav:
     def _write(self, tree: Tree, request: Request, segments: Segments, content: bytes, content_type: str) -> bool:
         found = tree.at(segments)
         if found is not None and found.collection:
-            raise self._not_allowed(request, found)
-        parent = _parent(tree, segments)
+            raise not_allowed(request, found)
+        parent = parent_of(tree, segments)
         return tree.write(parent, segments[-1], content, content_type, self._settings.quota, time.time())
-
-    def _not_allowed(self, request: Request, found: Resource | None) -> RefusedError:
-        if found is None and request.method not in _OF_NOTHING:
-            return RefusedError(404, f"there is nothing at {request.path[:200]}")
-        what = f"{request.method} is not allowed at {request.path[:200]}"
-        return RefusedError(405, what, extra=f"Allow: {', '.join(_allowed(found))}\r\n")
 
     def _done(self, request: Request, status: int, extra: str = "") -> Answer:
         made = self._make(request, status, b"", "text/plain", extra)
         return without(made, b"content-length", b"content-type") if status == 204 else without(made, b"content-type")
 
-    def _listing(self, found: Resource, segments: Segments) -> bytes:
-        members = self._store.read(lambda db: Tree(db).members(found))
-        rows = "".join(
-            f'<li><a href="{html.escape(href_of((*segments, name), collection=member.collection))}">'
-            f"{html.escape(name)}</a>{'/' if member.collection else f' {member.length} bytes'}</li>\n"
-            for name, member in members
-        )
-        title = html.escape(href_of(segments, collection=True))
-        page = (
-            f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n<ul>\n{rows}</ul></html>\n'
-        )
-        return page.encode()
 
-
-def _allowed(found: Resource | None) -> tuple[str, ...]:
-    if found is None:
-        return _OF_NOTHING
-    return _OF_COLLECTIONS if found.collection else _OF_FILES
-
-
-def _parent(tree: Tree, segments: Segments) -> Resource:
-    parent = tree.at(segments[:-1])
-    if parent is None or not parent.collection:
-        raise RefusedError(409, "the collection that it would be in does not exist")
-    return parent
-
-
-def _collection(tree: Tree, segments: Segments, condition: str) -> Resource:
-    found = tree.at(segments)
-    if found is None or not found.collection:
-        raise RefusedError(409, "no collection", condition=condition)
-    return found
-
-
-def _name(segment: str) -> str:
-    try:
-        return name_of(segment)
-    except PathError as error:
-        raise RefusedError(403, str(error), condition="name-allowed") from error
-
-
-def _source(href: str, request: Request) -> Segments:
-    try:
-        source = source_of(href, request.header("host"))
-    except PathError as error:
-        raise RefusedError(403, str(error), condition="binding-allowed") from error
-    if source is None:
-        raise RefusedError(403, "a resource of another server", condition="cross-server-binding")
-    return source
+def _listing(members: list[tuple[str, Resource]], segments: Segments) -> bytes:
+    rows = "".join(
+        f'<li><a href="{html.escape(href_of((*segments, name), collection=member.collection))}">'
+        f"{html.escape(name)}</a>{'/' if member.collection else f' {member.length} bytes'}</li>\n"
+        for name, member in members
+    )
+    title = html.escape(href_of(segments, collection=True))
+    page = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n<ul>\n{rows}</ul></html>\n'
+    return page.encode()
