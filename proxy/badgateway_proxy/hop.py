@@ -191,9 +191,8 @@ class Hop:
     def refuse(self, client: ClientConnection, error: HopError) -> None:
         """Answer, and record, what never became a request."""
         method, target = client.asked
-        record = ExchangeRecord(
-            self.name, self.tier, self.new_request_id(), time.time(), client.address, method, target
-        )
+        request_id = client.given_id or self.new_request_id()
+        record = ExchangeRecord(self.name, self.tier, request_id, time.time(), client.address, method, target)
         record.error, record.details, record.breaker = error.error.value, error.details, self.breaker.current
         try:
             Reply(self, client, _NO_REQUEST, record).generate(error, endpoint=None, keep_alive=False)

@@ -16,7 +16,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 
 from badgateway_proxy.errors import HopError
-from badgateway_proxy.transport.client_faults import as_http_1_1, asked_for, client_error, unparsable
+from badgateway_proxy.transport.client_faults import as_http_1_1, asked_for, client_error, id_in, unparsable
 from badgateway_proxy.transport.custom_methods import CustomMethod
 from badgateway_proxy.transport.driving import Exchanging, in_task
 from badgateway_proxy.transport.request import Request
@@ -239,6 +239,11 @@ class ClientConnection(RequestLoop):
     def asked(self) -> tuple[str, str]:
         """The method and the target that an unfinished or unparsable head begins with, as far as they can be told."""
         return asked_for(self._head_start)
+
+    @property
+    def given_id(self) -> str | None:
+        """The X-Request-ID of an unfinished or unparsable head, if it is among what was kept of it."""
+        return id_in(self._head_start)
 
     def reset_at_end(self) -> None:
         """Let the connection end in a RST, for a client that would take an orderly end for that of the response."""

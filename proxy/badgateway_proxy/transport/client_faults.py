@@ -15,6 +15,7 @@ from badgateway_proxy.errors import ErrorType, HopError, Phase
 _REQUEST_LINE_VERSION = re.compile(rb"[^ \r\n]+ [^ \r\n]+ HTTP/([0-9]+\.[0-9]+)\r?\n")
 _PREFACE = re.compile(rb"PRI \* HTTP/(2\.0)\r")  # HTTP/2's (RFC 9113 section 3.4)
 _LATER_MINOR = re.compile(rb"((?:\r\n)*[^ \r\n]+ [^ \r\n]+ HTTP/1\.)[2-9]\r\n")
+_REQUEST_ID = re.compile(rb"\r\nx-request-id:[ \t]*([!-~]{1,128})[ \t]*\r\n", re.IGNORECASE)
 _REQUEST_LINE = re.compile(rb"([!-~]{1,32}) ([!-~]+)")
 #: A token, as a method is one (RFC 9110 section 9.1).
 _METHOD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ")
@@ -78,6 +79,13 @@ def asked_for(head_start: bytes) -> tuple[str, str]:
     """The method and target that a head's first bytes tell, printable; empty where they tell none."""
     found = _REQUEST_LINE.match(head_start)
     return (found[1].decode(), found[2].decode()) if found else ("", "")
+
+
+def id_in(head_start: bytes) -> str | None:
+    """The X-Request-ID among a head's first bytes, so that also what could not be parsed is found by it."""
+    head, end, _ = head_start.partition(b"\r\n\r\n")
+    found = _REQUEST_ID.search(head + end)
+    return None if found is None else found[1].decode()
 
 
 def as_http_1_1(head: bytes) -> bytes | None:

@@ -13,7 +13,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from badgateway_proxy.errors import HopError
-from badgateway_proxy.transport.client_faults import as_http_1_1, check_framing, origin_form, unparsable
+from badgateway_proxy.transport.client_faults import as_http_1_1, check_framing, id_in, origin_form, unparsable
 from tests.support.answers import read_answer
 from tests.support.peers import healthy
 from tests.support.wire import raw_upstream, running_hop
@@ -266,3 +266,20 @@ def test_whatever_came_first_there_is_a_status_and_a_sentence(start: bytes) -> N
     error = unparsable(BadHttpMessage("Bad status line:\n  nonsense"), start)
     assert error.status in (400, 501, 505)
     assert error.details
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (b"BREW / HTTP/1.1\r\nHost: a\r\nX-Request-ID: abc-1\r\n\r\n", "abc-1"),
+        (b"BREW / HTTP/1.1\r\nx-request-id:\t abc \r\nHost: a\r\n\r\n", "abc"),
+        (b"BREW / HTTP/1.1\r\nX-Request-ID: cutoff", None),
+        (b"BREW / HTTP/1.1\r\nX-Request-ID: two words\r\n\r\n", None),
+        (b"BREW / HTTP/1.1\r\nX-Request-ID: " + b"a" * 129 + b"\r\n\r\n", None),
+        (b"BREW / HTTP/1.1\r\nHost: a\r\n\r\nbody\r\nX-Request-ID: abc\r\n", None),
+        (b"X-Request-ID: abc\r\n\r\n", None),
+        (b"", None),
+    ],
+)
+def test_the_id_of_what_cannot_be_parsed(head: bytes, found: str | None) -> None:
+    assert id_in(head) == found

@@ -15,9 +15,12 @@ GET = b"GET /pot HTTP/1.1\r\nHost: shop.example\r\n\r\n"
 
 async def test_by_default_the_hop_answers_501() -> None:
     async with raw_upstream(healthy) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
-        await client.send(BREW)
+        await client.send(BREW.replace(b"\r\n\r\n", b"\r\nX-Request-ID: teapot-1\r\n\r\n"))
         answer = read_answer(await client.all())
         assert (answer.status, answer.error) == (501, "proxy_internal_response")
+        assert answer.one("X-Request-ID") == b"teapot-1"
+        record = await hop.record()
+        assert (record["request_id"], record["method"], record["attempts"]) == ("teapot-1", "BREW", [])
         assert upstream.heads == []
 
 
