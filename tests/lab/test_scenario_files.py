@@ -93,7 +93,7 @@ def test_it_says_what_makes_it_happen(id_: str) -> None:
 @by_id
 def test_it_says_what_is_seen_at_the_hops_or_over_time(id_: str) -> None:
     scenario = SCENARIOS[id_]
-    by_hop = [e for e in expectations(scenario) if e.decided_by and (e.hops or e.attempts)]
+    by_hop = [e for e in expectations(scenario) if e.decided_by and (e.hops or e.attempts or e.cache)]
     over_time = [w for w in scenario.expect if "decided_by" in str(w.that)]
     assert by_hop or over_time
 

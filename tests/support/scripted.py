@@ -158,6 +158,10 @@ class FakeLab:
         self._call("breaker", hop, action)
         return {}
 
+    async def purge(self, hop: str, what: Mapping[str, Any]) -> int:
+        self._call("purge", hop, dict(what))
+        return 0
+
     async def advance(self, seconds: float) -> None:
         self._call("advance", seconds)
 

@@ -229,6 +229,10 @@ class Lab:
         self._ordered(breaker={hop: action})
         return state
 
+    async def purge(self, hop: str, what: Mapping[str, object]) -> int:
+        """Let a hop's cache forget a URL, a tag, or everything; returns how many responses there were."""
+        return await self._hop(hop).purge(what)
+
     async def advance(self, seconds: float) -> None:
         """Let `seconds` pass on the clock of the lab and of every process. The frozen catch up when they go on."""
         self._usable()

@@ -130,6 +130,10 @@ class HopAdmin(AdminClient):
         """force_open, force_closed, reset or disable its circuit breaker; returns the breaker's state."""
         return _object(await self._ask("POST", "/breaker", {"action": action}))
 
+    async def purge(self, what: Mapping[str, Any]) -> int:
+        """Forget stored responses: `{"url": …}`, `{"tag": …}` or `{"all": True}`; returns how many there were."""
+        return int(_object(await self._ask("POST", "/cache/purge", dict(what)))["purged"])
+
     async def exchanges(
         self, *, request_id: str | None = None, session: str | None = None, limit: int = 100
     ) -> list[dict[str, Any]]:

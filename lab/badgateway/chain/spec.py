@@ -236,15 +236,15 @@ class ChainSpec(BaseModel):
         given: Mapping[str, Any] = MappingProxyType({}),
         urls: Mapping[str, str] = MappingProxyType({}),
     ) -> HopConfig:
-        """The full configuration of a hop; its breaker is on if the chain mentions it.
+        """The full configuration of a hop; its breaker and its cache are on if the chain mentions them.
 
         `wiring`: upstreams, listen, admin, exit_with_stdin. `given`: what it has unless the chain says otherwise.
         `urls`: where nodes listen, by name, for settings that name nodes.
         """
         overrides: dict[str, Any] = getattr(self, hop)
         settings = merge(merge(HOP_DEFAULTS[hop], given), with_addresses(overrides, urls))
-        if "breaker" in overrides:
-            settings["breaker"]["enabled"] = overrides["breaker"].get("enabled", True)
+        for section in {"breaker", "cache"} & overrides.keys():
+            settings[section]["enabled"] = overrides[section].get("enabled", True)
         return HopConfig.model_validate({**settings, "name": hop, "tier": hop, **wiring})
 
     def instance_config(self, instance: str, wiring: Mapping[str, Any]) -> InstanceConfig:

@@ -9,6 +9,9 @@ from typing import Any
 APP = "app"
 """What decided when no hop did."""
 
+FROM_STORE = frozenset(("hit", "stale"))
+"""What a record's `cache` says where the hop answered with what it had stored."""
+
 CLOCK_SLACK = 0.05
 """Seconds: all nodes read one machine's clock, but each rounds and records at its own moment."""
 OPENING_SLACK = 0.005
@@ -114,14 +117,25 @@ def decision(hops: Sequence[Record]) -> tuple[str, str | None]:
 
     Read from the outermost hop inwards: the first that made its own decided, as all before it relayed that.
     (What hops further in made as well, a little later, went nowhere.) In Proxy-Status that is the member
-    with an `error`.
+    with an `error`. What comes from a cache was made by that cache, whatever went wrong behind it.
     """
-    for record in hops:
+    for number, record in enumerate(hops):
         if record.get("generated"):
             return str(record["hop"]), record.get("error")
+        if record.get("cache") in FROM_STORE:
+            return str(record["hop"]), _covered_up(record, hops[number + 1 :])
     for record in reversed(hops):
         if record.get("error") is not None:
             # the head had been relayed when it went wrong, so the response is still the app's; or nothing
             # was sent
             return (APP if record.get("status") is not None else str(record["hop"])), str(record["error"])
     return APP, None
+
+
+def _covered_up(record: Record, behind: Sequence[Record]) -> str | None:
+    """The error in whose place a cache answered, if there was one: the hop's own, or that of a hop behind it."""
+    if behind:
+        return decision(behind)[1]
+    attempts = record.get("attempts") or ()
+    error = attempts[-1].get("error") if attempts else None
+    return None if error is None else str(error)

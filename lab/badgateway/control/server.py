@@ -118,6 +118,7 @@ class _Api:
             web.get("/api/hops/{name}", self.hop),
             web.patch("/api/hops/{name}", self.patch_hop),
             web.post("/api/hops/{name}/breaker", self.breaker),
+            web.post("/api/hops/{name}/cache/purge", self.purge),
             web.post("/api/processes/{name}/restart", self.restart),
             web.post("/api/processes/{name}/stop", self.stop),
             web.post("/api/clock", self.clock),
@@ -208,6 +209,11 @@ class _Api:
         if action not in BREAKER_ACTIONS:
             raise ApiError(400, f'"action" {action!r} is none of {", ".join(BREAKER_ACTIONS)}')
         return web.json_response(await self._lab.breaker(name, action))
+
+    async def purge(self, request: web.Request) -> web.Response:
+        """Let a hop's cache forget responses: {"url": "/products"} | {"tag": "shop"} | {"all": true}; says how many."""
+        name = _require(request.match_info["name"], self._lab.hops, "hop is called")
+        return web.json_response({"purged": await self._lab.purge(name, await _json_object(request))})
 
     async def restart(self, request: web.Request) -> web.Response:
         """Restart a process on its ports and wait until it is ready; "lost": faults and patches that ended with it."""

@@ -13,12 +13,13 @@ from badgateway.scenario.steps import (
     DeployStep,
     FaultStep,
     PatchStep,
+    PurgeStep,
     RestartStep,
     StopStep,
 )
 
 
-async def act(action: Action, lab: LabLike) -> FaultLike | None:  # noqa: C901 - one case for each kind of step
+async def act(action: Action, lab: LabLike) -> FaultLike | None:  # noqa: C901, PLR0912 - one case for each kind of step
     """Do it, and return the fault if it set one.
 
     Raises what the lab raises: InvalidRequest, EnvironmentProblem.
@@ -43,6 +44,9 @@ async def act(action: Action, lab: LabLike) -> FaultLike | None:  # noqa: C901 -
         case BreakerStep():
             for hop, what in action.breaker.items():
                 await lab.breaker(hop, what)
+        case PurgeStep():
+            for hop, forgotten in action.purge.items():
+                await lab.purge(hop, forgotten)
         case _:
             assert_never(action)
     return None

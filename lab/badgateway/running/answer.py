@@ -54,9 +54,13 @@ class Answer:
 
     @property
     def decided_by(self) -> str | None:
-        """The hop whose Proxy-Status member is the first with an error; else `app`. None without a response."""
+        """The outermost hop that answered from its cache; else the one whose Proxy-Status member is the first with
+        an error; else `app`. None without a response.
+        """
         if self.status is None:
             return None
+        if (cache := self._from_store()) is not None:
+            return cache
         member = first_with_error(self.proxy_status)
         return member.name if member else "app"
 
@@ -70,6 +74,12 @@ class Answer:
     def instance(self) -> str | None:
         """The instance whose answer it is, as the shop says in X-Instance; None where a hop made it."""
         return self.header("x-instance")
+
+    def _from_store(self) -> str | None:
+        """The outermost cache that answered with what it had stored, as Cache-Status says (RFC 9211)."""
+        members = parse_proxy_status(self.header("cache-status") or "")
+        served = [each.name for each in members if _is_from_store(each)]
+        return served[-1] if served else None
 
     def header(self, name: str) -> str | None:
         """All values of a field, joined as RFC 9110 section 5.3 does; None if it is not there."""
@@ -92,6 +102,10 @@ class Answer:
             )
         except (ValueError, TypeError):
             return None
+
+
+def _is_from_store(member: ProxyStatusMember) -> bool:
+    return member.params.get("hit") is True or member.params.get("detail") == "stale-if-error"
 
 
 def members_of(headers: tuple[Header, ...]) -> tuple[ProxyStatusMember, ...]:

@@ -77,6 +77,10 @@ def _inside(expect: Expectation, seen: Seen) -> Iterator[Check]:
     for hop, pattern in expect.attempts.items():
         count = sum(len(record.get("attempts", ())) for record in _records(seen, hop))
         yield Check(f"attempts.{hop}", str(pattern), str(count), pattern.matches(count))
+    for hop, words in expect.cache.items():
+        found = [str(record.get("cache") or "none") for record in _records(seen, hop)]
+        measured = found[-1] if found else "no exchange"
+        yield Check(f"cache.{hop}", " or ".join(words), measured, measured in words)
     for hop, wanted in expect.hops.items():
         records = _records(seen, hop)
         if records:

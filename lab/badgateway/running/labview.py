@@ -74,6 +74,9 @@ class LabLike(Protocol):
     async def breaker(self, hop: str, action: str) -> Mapping[str, Any]:
         """Act on a hop's breaker."""
 
+    async def purge(self, hop: str, what: Mapping[str, object]) -> int:
+        """Let a hop's cache forget responses."""
+
     async def advance(self, seconds: float) -> None:
         """Let every process's clock run ahead."""
 

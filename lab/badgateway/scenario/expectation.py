@@ -24,6 +24,7 @@ from badgateway_proxy import Duration, ErrorType
 
 ERRORS = tuple(str(error) for error in ErrorType)
 EndpointHealth = Literal["healthy", "unhealthy", "ejected", "draining"]
+CacheWord = Literal["hit", "stale", "revalidated", "expired", "miss", "collapsed", "bypass", "none"]
 BreakerState = Literal["closed", "open", "half_open", "forced_open", "disabled"]
 
 
@@ -111,6 +112,8 @@ class Expectation(Strict):
     """Requests that reached the app's instances during this step."""
     app_connections: Count | None = None
     """Connections that the app's instances accepted during this step."""
+    cache: dict[str, Annotated[list[CacheWord], BeforeValidator(one_or_list)]] = Field(default_factory=dict)
+    """How each hop's cache came by the answer: one of these words; `none` without a cache."""
     hops: dict[str, HopExpectation] = Field(default_factory=dict)
     breaker: dict[str, BreakerState] = Field(default_factory=dict)
     """State of each hop's breaker after the step."""
@@ -123,4 +126,4 @@ class Expectation(Strict):
     @property
     def is_about_records(self) -> bool:
         """Whether it asks for what only the hops' exchange records say."""
-        return bool(self.attempts or self.hops or self.first_bytes)
+        return bool(self.attempts or self.cache or self.hops or self.first_bytes)

@@ -70,7 +70,7 @@ class _Names:
         yield from _one_of(
             (*at, "clear"), step.get("clear"), ("all", *self.targets, *FAULTS, *HOP_FAULTS), "fault or target"
         )
-        for key in ("patch", "breaker"):
+        for key in ("patch", "breaker", "purge"):
             yield from self.hop_keys((*at, key), step.get(key))
         yield from self.in_settings((*at, "patch"), step.get("patch"))
         request = step.get("request")
@@ -82,7 +82,7 @@ class _Names:
 
     def in_expectation(self, at: Where, expect: Mapping[str, Any]) -> Iterator[Finding]:
         yield from _one_of((*at, "decided_by"), expect.get("decided_by"), TIERS, "tier")
-        for key in ("attempts", "hops", "breaker", "endpoints"):
+        for key in ("attempts", "cache", "hops", "breaker", "endpoints"):
             yield from self.hop_keys((*at, key), expect.get(key))
         endpoints = expect.get("endpoints")
         for hop, states in endpoints.items() if isinstance(endpoints, Mapping) else ():

@@ -163,13 +163,39 @@ class BreakerStep(Marked):
     breaker: dict[str, BreakerAction] = Field(min_length=1)
 
 
+def _purge(value: object) -> object:
+    if value == "all":
+        return {"all": True}
+    if isinstance(value, str) and value.startswith(("/", "http://", "https://")):
+        return {"url": value}
+    if isinstance(value, Mapping) and value.keys() == {"tag"} and isinstance(value["tag"], str):
+        return dict(value)
+    raise ValueError(f"must be all, a path such as /products, or {{tag: shop}}, not {as_text(value)}")
+
+
+_PURGE_SCHEMA: Final = {
+    "anyOf": [
+        {"type": "string", "examples": ["all", "/products"]},
+        {"type": "object", "properties": {"tag": {"type": "string"}}, "required": ["tag"]},
+    ]
+}
+
+
+class PurgeStep(Marked):
+    """Let hops' caches forget a URL, a tag, or everything: `{cdn: /products}`, `{cdn: {tag: shop}}`, `{cdn: all}`."""
+
+    purge: dict[str, Annotated[dict[str, Any], BeforeValidator(_purge), WithJsonSchema(_PURGE_SCHEMA)]] = Field(
+        min_length=1
+    )
+
+
 class PauseStep(Noted):
     """Let real time pass, up to 5 s."""
 
     pause: Annotated[Duration, AfterValidator(_short_pause)]
 
 
-Action = FaultStep | ClearStep | AdvanceStep | RestartStep | StopStep | DeployStep | PatchStep | BreakerStep
+Action = FaultStep | ClearStep | AdvanceStep | RestartStep | StopStep | DeployStep | PatchStep | BreakerStep | PurgeStep
 """What a timeline can do, too."""
 
 Step = RequestStep | Action | PauseStep
@@ -184,6 +210,7 @@ ACTIONS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
         "deploy": DeployStep,
         "patch": PatchStep,
         "breaker": BreakerStep,
+        "purge": PurgeStep,
     }
 )
 STEPS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType({"request": RequestStep, **ACTIONS, "pause": PauseStep})
@@ -217,6 +244,8 @@ def step_title(step: Step) -> str:  # noqa: C901, PLR0911 — one line for each 
             return f"patch {', '.join(patch)}"
         case BreakerStep(breaker=actions):
             return ", ".join(f"breaker of {hop}: {what}" for hop, what in actions.items())
+        case PurgeStep(purge=purge):
+            return ", ".join(f"purge {next(iter(what.values()))} of {hop}" for hop, what in purge.items())
         case PauseStep(pause=seconds):
             return f"pause {format_duration(seconds)}"
         case _:

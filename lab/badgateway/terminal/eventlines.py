@@ -51,6 +51,7 @@ def _exchange(data: Mapping[str, Any]) -> tuple[str, str]:
         words += f" ({data['details']})" if data.get("details") else ""
     elif data.get("error"):
         words += f"  {data['error']}"
+    words += f"  cache {data['cache']}" if data.get("cache") else ""
     words += "  cut short" if data.get("truncated") else ""
     words += "  client gone" if data.get("client_gone") else ""
     words += f"  {attempts} attempts" if attempts > 1 else ""

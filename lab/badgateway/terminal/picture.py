@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from badgateway.chain.traces import APP
+from badgateway.chain.traces import APP, FROM_STORE
 
 TIERS = {"client": "you", "cdn": "CDN", "lb": "LB", "app": "app"}
 
@@ -89,8 +89,11 @@ def _hop_box(node: Mapping[str, Any], record: Mapping[str, Any] | None, trace: T
         return Box(tier, name, (*lines, *_breaker_line(node)), broken=bool(trouble), reached=trace is None)
     status = record.get("status")
     decided = trace is not None and trace.decided_by == name
-    verb = "answered" if record.get("generated") else "relayed"
+    cache = record.get("cache")
+    verb = "answered" if record.get("generated") or cache in FROM_STORE else "relayed"
     lines = [f"{verb} {status if status is not None else 'nothing'}"]
+    if cache is not None:
+        lines.append(f"cache {cache}")
     if record.get("error"):
         lines.append(str(record["error"]))
     if record.get("truncated"):

@@ -28,6 +28,13 @@ PHASES: dict[str, tuple[str, str, str]] = {
 }
 """Each phase: its letter in plain lines, its glyph and its colour on a terminal. `work` is the app's own time."""
 
+_CACHED = {
+    "hit": "from its cache",
+    "stale": "stale, from its cache",
+    "collapsed": "fetched by another request",
+}
+"""What a record without attempts of its own says of its cache."""
+
 LEGEND = "c connect, s send, w wait for the head, r receive, a the app at work"
 WIDTH = 40
 SHOWN = 12
@@ -87,7 +94,8 @@ def _hop_rows(record: Mapping[str, Any], zero: float, names: Mapping[str, str]) 
     attempts = record.get("attempts") or []
     if not attempts:
         words = _outcome(record) or "answered by itself"
-        yield Row(f"{hop} → nobody", start, (), f"{words}, no attempt made", failed=bool(record.get("error")))
+        words += f", {_CACHED[cache]}" if (cache := str(record.get("cache"))) in _CACHED else ", no attempt made"
+        yield Row(f"{hop} → nobody", start, (), words, failed=bool(record.get("error")))
     waited = f", after {seconds(float(record['queued']))} in line" if record.get("queued") else ""
     for number, attempt in enumerate(attempts, start=1):
         target = names.get(str(attempt["endpoint"]), str(attempt["endpoint"]))
@@ -104,6 +112,10 @@ def _hop_rows(record: Mapping[str, Any], zero: float, names: Mapping[str, str]) 
             # of a response that began well they only repeat its head
             note=f"first bytes: {shortened(first_bytes)}" if first_bytes and not attempt.get("status") else "",
         )
+
+    if attempts and record.get("cache") == "stale":
+        end = float(record.get("duration") or 0)
+        yield Row(f"{hop} → nobody", start + end, (), f"{record.get('status')}, {_CACHED['stale']} after all")
 
 
 def _attempt_outcome(attempt: Mapping[str, Any], length: float) -> str:

@@ -113,7 +113,22 @@ def test_a_live_patch_is_checked_before_anything_starts() -> None:
 def test_a_breaker_is_on_where_the_chain_mentions_it(overrides: dict[str, object], enabled: bool) -> None:
     chain = ChainSpec.model_validate({"lb": overrides})
     assert chain.hop_config("lb", {"upstreams": ["127.0.0.1:9"]}).breaker.enabled is enabled
+    assert not chain.hop_config("lb", {"upstreams": ["127.0.0.1:9"]}).cache.enabled
     assert not chain.hop_config("cdn", {"upstreams": ["127.0.0.1:9"]}).breaker.enabled
+
+
+@pytest.mark.parametrize(
+    ("overrides", "enabled"),
+    [
+        ({}, False),
+        ({"cache": {}}, True),
+        ({"cache": {"default_ttl": "5s"}}, True),
+        ({"cache": {"enabled": False}}, False),
+    ],
+)
+def test_so_is_a_cache(overrides: dict[str, object], enabled: bool) -> None:
+    chain = ChainSpec.model_validate({"cdn": overrides})
+    assert chain.hop_config("cdn", {"upstreams": ["127.0.0.1:9"]}).cache.enabled is enabled
 
 
 def test_the_leaves_of_settings_are_their_paths() -> None:

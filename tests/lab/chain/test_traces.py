@@ -49,6 +49,18 @@ def own_error(hop: str, error: str, **fields: Any) -> dict[str, Any]:
             [exchange("cdn", error="http_response_incomplete"), exchange("lb", error="http_response_incomplete")],
             ("app", "http_response_incomplete"),
         ),
+        # made by a cache, whatever happened behind it
+        ([exchange("cdn", cache="hit")], ("cdn", None)),
+        ([exchange("cdn", cache="miss"), exchange("lb", cache="hit")], ("lb", None)),
+        ([exchange("cdn", cache="stale")], ("cdn", None)),
+        (
+            [exchange("cdn", cache="stale"), own_error("lb", "connection_refused")],
+            ("cdn", "connection_refused"),
+        ),
+        ([exchange("cdn", cache="stale", attempts=[{"error": "connection_refused"}])], ("cdn", "connection_refused")),
+        ([exchange("cdn", cache="revalidated"), exchange("lb")], ("app", None)),
+        ([exchange("cdn", cache="collapsed")], ("app", None)),
+        ([own_error("cdn", "connection_refused", cache="collapsed")], ("cdn", "connection_refused")),
         # the client left before there was anything to send
         ([exchange("cdn", status=None, error="connection_terminated")], ("cdn", "connection_terminated")),
     ],

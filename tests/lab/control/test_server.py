@@ -72,6 +72,10 @@ class StandIn:
         self.asked.append(("breaker", hop, action))
         return {"state": action}
 
+    async def purge(self, hop: str, what: dict[str, Any]) -> int:
+        self.asked.append(("purge", hop, what))
+        return 3
+
     async def restart(self, target: str) -> list[str]:
         self.asked.append(("restart", target))
         return ["f-1, hang at app-1, is over"]
@@ -202,6 +206,7 @@ async def test_hops_processes_clock_and_reset_reach_the_lab(api: Api) -> None:
     patch = {"timeouts": {"first_byte": "1s"}}
     assert await api.ask("PATCH", "/api/hops/lb", patch) == (200, {"name": "lb", **patch})
     assert await api.ask("POST", "/api/hops/lb/breaker", {"action": "force_open"}) == (200, {"state": "force_open"})
+    assert await api.ask("POST", "/api/hops/cdn/cache/purge", {"tag": "shop"}) == (200, {"purged": 3})
     _, restarted = await api.ask("POST", "/api/processes/app/restart")
     assert restarted["lost"] == ["f-1, hang at app-1, is over"]
     assert "nodes" in restarted
@@ -211,6 +216,7 @@ async def test_hops_processes_clock_and_reset_reach_the_lab(api: Api) -> None:
     assert api.lab.asked == [
         ("patch", "lb", patch),
         ("breaker", "lb", "force_open"),
+        ("purge", "cdn", {"tag": "shop"}),
         ("restart", "app"),
         ("stop", "lb"),
         ("advance", 60.0),

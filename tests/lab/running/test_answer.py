@@ -26,6 +26,31 @@ def test_without_an_error_the_app_decided() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cache_status", "decided_by"),
+    [
+        ("cdn; hit; ttl=5", "cdn"),
+        ("lb; hit, cdn; fwd=uri-miss; stored", "lb"),
+        ("lb; hit, cdn; hit", "cdn"),
+        ("cdn; fwd=stale; fwd-status=502; detail=stale-if-error", "cdn"),
+        ("cdn; fwd=stale; fwd-status=304", "app"),
+        ("cdn; fwd=uri-miss; collapsed", "app"),
+        ("cdn; hit=?0", "app"),
+    ],
+)
+def test_what_comes_from_a_cache_was_decided_by_it(cache_status: str, decided_by: str) -> None:
+    assert answer(("Cache-Status", cache_status), status=200).decided_by == decided_by
+
+
+def test_a_cache_may_cover_an_error_up() -> None:
+    told = answer(
+        ("Proxy-Status", "lb; error=connection_refused, cdn; received-status=502"),
+        ("Cache-Status", "cdn; fwd=stale; detail=stale-if-error"),
+        status=200,
+    )
+    assert (told.decided_by, told.error) == ("cdn", "connection_refused")
+
+
+@pytest.mark.parametrize(
     ("headers", "seconds"),
     [
         ([("Retry-After", "12")], 12.0),

@@ -55,6 +55,8 @@ def checks(expect: dict[str, Any], what: Seen) -> list[str]:
         ({"at_least": "200ms"}, "+ at_least: 250ms"),
         ({"at_least": "1s"}, "- at_least: expected 1s, measured 250ms"),
         ({"failure": "none"}, "+ failure: none"),
+        ({"cache": {"cdn": "none"}}, "+ cache.cdn: none"),
+        ({"cache": {"cdn": ["hit", "miss"]}}, "- cache.cdn: expected hit or miss, measured none"),
         ({"failure": "reset"}, "- failure: expected reset, measured none"),
         ({"retry_after": "1s..10s"}, "+ retry_after: 5"),
         ({"retry_after": False}, "- retry_after: expected absent, measured 5"),

@@ -120,6 +120,8 @@ steps:
   - deploy: {app-1: {debug: true}}
   - patch: {lb: {timeouts: {first_byte: 1s}}}
   - breaker: {cdn: reset, lb: force_open}
+  - purge: {cdn: /products}
+  - purge: {lb: {tag: shop}, cdn: all}
   - {fault: hang, target: app-1, for: 5s}
   - {fault: latency, latency: 1s, target: app}
   - clear: hang
@@ -139,6 +141,9 @@ steps:
         ("patch", "lb", {"timeouts": {"first_byte": "1s"}}),
         ("breaker", "cdn", "reset"),
         ("breaker", "lb", "force_open"),
+        ("purge", "cdn", {"url": "/products"}),
+        ("purge", "lb", {"tag": "shop"}),
+        ("purge", "cdn", {"all": True}),
         ("set_fault", "app-1", {"kind": "hang", "for": "5s"}),
         ("set_fault", "app", {"kind": "latency", "latency": "1s"}),
         ("clear_fault", "f-1"),

@@ -227,6 +227,15 @@ def test_a_wrong_file_gets_every_error_at_once_with_its_position() -> None:
         ("steps: [{fault: hang, target: app, expect: {}}]", "steps[0].expect: only a request can expect"),
         ("traffic: [{for: 1s, rate: 1/s}]\ntimeline: [{at: 1s, action: x}]", "timeline[0].action: unknown key"),
         ("chain: {app: {faults: []}}\nsteps: [{request: GET /}]", "chain.app.faults: is decided by the lab"),
+        (
+            "steps: [{purge: {cdn: products}}]",
+            'steps[0].purge.cdn: must be all, a path such as /products, or {tag: shop}, not "products"',
+        ),
+        ("steps: [{purge: {cnd: all}}]", 'steps[0].purge.cnd: there is no hop "cnd"; did you mean "cdn"?'),
+        (
+            "steps: [{request: GET /, expect: {cache: {cnd: hit}}}]",
+            'steps[0].expect.cache.cnd: there is no hop "cnd"; did you mean "cdn"?',
+        ),
         ("steps: [{breaker: {}}]", "steps[0].breaker: must have at least 1 entries"),
         (
             "steps: [{request: GET /x, cause: headers}]",

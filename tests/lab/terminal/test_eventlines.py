@@ -17,6 +17,8 @@ def test_an_exchange_says_what_was_answered_how_fast_and_who_decided() -> None:
     assert words("exchange", cut).endswith("200  6.0 ms  http_response_incomplete  cut short  client gone")
     retried = {**lb, "attempts": lb["attempts"] * 3, "details": "no head"}
     assert words("exchange", retried).endswith("http_response_timeout (no head)  3 attempts")
+    cached = {**healthy().hops[0], "cache": "hit"}
+    assert words("exchange", cached).endswith("200  10 ms  cache hit")
     assert "no response" in words("exchange", {**cdn, "status": None})
 
 

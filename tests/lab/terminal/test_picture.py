@@ -31,6 +31,12 @@ def test_the_hop_that_decided_is_marked_and_says_its_error() -> None:
     assert "app-1 killed" in picture.line(row)
 
 
+def test_a_cache_that_answered_is_where_it_ends() -> None:
+    row = picture.boxes(trace(record("cdn", cache="hit"), decided_by="cdn"), CHAIN)
+    assert picture.line(row).startswith("you → [[ cdn DECIDED: answered 200, cache hit ]]")
+    assert not row[2].reached
+
+
 def test_the_drawing_marks_the_deciding_hop_and_shows_the_request() -> None:
     text = drawn(picture.boxes(hung(), CHAIN, request="GET /products"))
     assert text.count("DECIDED") == 1

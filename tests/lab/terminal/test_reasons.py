@@ -8,6 +8,18 @@ def test_the_deciding_hop_and_its_reason_are_named() -> None:
     )
 
 
+def test_what_a_cache_answered_is_told_with_the_error_that_it_covers_up() -> None:
+    hit = trace(record("cdn", cache="hit"), decided_by="cdn")
+    assert why(hit) == "cdn answered from its cache: what it had stored is still fresh."
+    stale = trace(record("cdn", cache="stale"), decided_by="cdn")
+    assert why(stale) == "cdn answered from its cache, with what is not fresh any more but may still be served."
+    covered = trace(record("cdn", cache="stale"), decided_by="cdn", error="connection_refused")
+    assert why(covered) == (
+        "cdn answered from its cache, with what is not fresh any more, in place of an error: "
+        "The next hop's machine refused the connection [connection_refused]"
+    )
+
+
 def test_an_answer_of_the_app_is_the_apps() -> None:
     assert why(healthy()) == "The app answered, and every hop relayed it."
 

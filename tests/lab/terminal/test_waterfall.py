@@ -42,6 +42,13 @@ def test_a_hop_that_asked_nobody_says_so() -> None:
     assert line == "lb → nobody |.....| destination_unavailable, no attempt made"
 
 
+def test_a_cache_that_answered_says_so() -> None:
+    [row] = waterfall.rows(trace(record("cdn", cache="hit")), NAMES)
+    assert (row.label, row.outcome) == ("cdn → nobody", "200, from its cache")
+    tried = record("cdn", attempt("127.0.0.1:8081", status=None, error="connection_refused"), cache="stale")
+    assert [row.outcome for row in waterfall.rows(trace(tried), NAMES)][1:] == ["200, stale, from its cache after all"]
+
+
 def test_the_first_bytes_of_garbage_are_shown() -> None:
     spoilt = attempt("127.0.0.1:9001", wait=0.01, status=None, error="http_protocol_error", first_bytes="\\x16\\x03")
     lines = waterfall.lines(trace(record("lb", spoilt)), NAMES)
