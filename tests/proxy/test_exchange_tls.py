@@ -358,3 +358,20 @@ async def test_an_idle_connection_serves_only_whoever_speaks_tls(trust: dict[str
         hop.hop.apply_config(hop.hop.config.model_copy(update={"upstreams": (upstream.address,)}))
         assert read_answer(await hop.get()).error == "connection_terminated"  # plain HTTP, to a port that speaks TLS
         assert (await hop.records(2))[1]["attempts"][0]["reused"] is False
+
+
+async def test_health_checks_speak_tls_and_see_what_requests_would(trust: dict[str, Any]) -> None:
+    health = {"health": {"enabled": True, "interval": "20ms", "fall": 1, "rise": 1}}
+    async with (
+        raw_upstream(healthy, tls.server(tls.certificate("other.example"))) as wrong,
+        raw_upstream(healthy, tls.server()) as right,
+        running_hop(https(wrong.address), https(right.address), **trust, **health) as hop,
+    ):
+        told = {wrong.address: "tls_certificate_error", right.address: "status 200"}
+        await until(lambda: checks(hop) == told, what="both checked")
+        assert [read_answer(await hop.get()).status for _ in range(4)] == [200] * 4
+
+
+def checks(hop: RunningHop) -> dict[str, str]:
+    """What came of each endpoint's last check."""
+    return {each["address"]: each["last_check"] for each in hop.hop.state()["endpoints"]}

@@ -256,6 +256,7 @@ class Instance:
             "name": self.name,
             "pid": os.getpid(),
             "listen": self.listen,
+            "tls": self.config.tls,
             "uptime": round(time.time() - self._started, 3),
             "accepted": self._listener.accepted,
             "requests": self._count,

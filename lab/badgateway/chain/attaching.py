@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
-from badgateway.chain.nodes import NodeAddress
+from badgateway.chain.nodes import NodeAddress, scheme_of
 from badgateway.processes.together import together
 
 TIERS: Final = ("cdn", "lb")
@@ -31,16 +31,16 @@ def node_of(word: str) -> NodeAddress:
     """
     name, equals, addresses = word.partition("=")
     admin, _, url = (address.rstrip("/") for address in addresses.partition(","))
-    if not equals or not all(_is_http(address) for address in (admin, url or admin)):
+    if not equals or not _is_http(admin) or not _is_http(url or admin, "https"):
         raise InvalidRequest(f"--attach is written NAME=http://HOST:PORT (its admin API), not {word!r}")
     if name not in TIERS and not name.startswith("app-"):
         raise InvalidRequest(f"--attach: the names of a chain are cdn, lb and app-1, app-2, …, not {name!r}")
     return NodeAddress(name, name if name in TIERS else "app", url, admin)
 
 
-def _is_http(url: str) -> bool:
+def _is_http(url: str, *schemes: str) -> bool:
     parts = urlsplit(url)
-    return parts.scheme == "http" and bool(parts.hostname)
+    return parts.scheme in ("http", *schemes) and bool(parts.hostname)
 
 
 async def located(nodes: Sequence[NodeAddress], token: str) -> list[NodeAddress]:
@@ -66,7 +66,8 @@ async def _located(node: NodeAddress, session: aiohttp.ClientSession) -> NodeAdd
             f"{node.name} chose its port itself, so say it: --attach {node.name}={node.admin},http://HOST:PORT"
         )
     host = urlsplit(node.admin).hostname or ""
-    return replace(node, url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+    authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return replace(node, url=f"{scheme_of(told)}://{authority}")
 
 
 async def _ask(node: NodeAddress, session: aiohttp.ClientSession, path: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from badgateway.chain.errors import EnvironmentProblem
 from badgateway.chain.events import EventBus, EventKind
 from badgateway.chain.faultboard import FaultBoard
-from badgateway.chain.nodes import Node, Unreachable
+from badgateway.chain.nodes import Node, Unreachable, scheme_of
 from badgateway.chain.traces import Trace, join
 from badgateway.processes.supervisor import ProcessChange, State
 from badgateway.processes.together import Tasks, together
@@ -160,13 +160,15 @@ class Collector:
         """Ask a node where it listens; the host is the one under which it is reached already."""
         try:
             if node.kind == "hop":
-                port = (await node.hop.config())["listen"]["port"]
+                told = await node.hop.config()
+                port = told["listen"]["port"]
             else:
-                port = str((await node.admin.state())["listen"]).rpartition(":")[2]
+                told = await node.admin.state()
+                port = str(told["listen"]).rpartition(":")[2]
         except EnvironmentProblem:
             return
         admin = urlsplit(node.admin.base)
-        node.url = f"http://{admin.netloc.rpartition(':')[0] or admin.netloc}:{port}"
+        node.url = f"{scheme_of(told)}://{admin.netloc.rpartition(':')[0] or admin.netloc}:{port}"
 
     # Event streams: only while somebody listens
 

@@ -192,6 +192,12 @@ class InstanceAdmin(AdminClient):
         return _list(await self._ask("GET", "/requests", **query), "requests")
 
 
+def scheme_of(told: Mapping[str, Any]) -> str:
+    """How a node's clients must speak: `http`, or `https` by its configuration (a hop's) or state (an instance's)."""
+    tls = told.get("tls")
+    return "https" if (tls.get("enabled") if isinstance(tls, Mapping) else tls) else "http"
+
+
 def _object(answer: Any) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 

@@ -97,6 +97,8 @@ class RetryPolicy:
         # What breaks while the connection is made is a failed connect, whatever it looks like.
         if phase is Phase.CONNECT:
             condition = "connect-failure"
+        elif condition == "connect-failure":
+            condition = "reset"  # TLS that breaks later: the connection had come about, and the request was sent
         if error is ErrorType.CONNECTION_REFUSED and "refused" in on:
             return True
         # An upstream's error becomes a 502 or 504, so both status conditions include it, as with Envoy.

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -6,7 +7,7 @@ from aiohttp.test_utils import TestServer
 
 from badgateway.chain.attaching import located, node_of
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
-from badgateway.chain.nodes import NodeAddress
+from badgateway.chain.nodes import NodeAddress, scheme_of
 
 
 def test_a_nodes_tier_follows_from_its_name() -> None:
@@ -64,3 +65,23 @@ async def test_what_was_said_is_not_asked(admin: str) -> None:
 async def test_what_is_no_node_of_ours_is_told(admin: str, path: str, token: str, said: str) -> None:
     with pytest.raises(EnvironmentProblem, match=said):
         await located([NodeAddress("lb", "lb", "", admin + path)], token)
+
+
+@pytest.mark.parametrize(
+    ("told", "scheme"),
+    [
+        ({}, "http"),
+        ({"tls": {"enabled": False}}, "http"),
+        ({"tls": {"enabled": True}}, "https"),
+        ({"tls": False}, "http"),
+        ({"tls": True}, "https"),
+    ],
+)
+def test_a_node_says_whether_it_speaks_tls(told: dict[str, Any], scheme: str) -> None:
+    assert scheme_of(told) == scheme
+
+
+def test_the_url_that_is_said_may_be_https_but_not_that_of_the_admin_api() -> None:
+    assert node_of("lb=http://lb:9500,https://lb:8081").url == "https://lb:8081"
+    with pytest.raises(InvalidRequest):
+        node_of("lb=https://lb:9500,https://lb:8081")
