@@ -74,7 +74,7 @@ class Request:
         if version not in (HttpVersion11, HttpVersion10):
             raise unspeakable(f"{version.major}.{version.minor}")
         check_framing(message, max_header=max_header, max_headers=max_headers)
-        if not self.target.startswith("/"):
+        if not self.target.startswith("/") or self.method == "CONNECT":
             self.target = origin_form(message)
         if message.upgrade and version == HttpVersion11:  # RFC 9110 section 7.8: ignored in HTTP/1.0
             self.upgrade = headers.upgrade_of(message.raw_headers)

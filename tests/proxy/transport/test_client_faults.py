@@ -44,6 +44,7 @@ REFUSED: list[tuple[str, bytes, int, str]] = [
     ("TLS handshake", bytes.fromhex("1603010200010001fc0303") + bytes(120), 400, "TLS handshake on a plaintext port"),
     ("garbage", b"\x8f\x01\xff\r\n\r\n", 400, ""),
     # methods: RFC 9110 section 9.1
+    ("CONNECT with a path", b"CONNECT /x HTTP/1.1\r\nHost: shop.example\r\n\r\n", 501, "CONNECT"),
     ("CONNECT", b"CONNECT shop.example:443 HTTP/1.1\r\nHost: shop.example:443\r\n\r\n", 501, "CONNECT"),
     ("unknown method", request("FROB /x HTTP/1.1"), 501, "FROB"),
     ("method in lower case", request("get /x HTTP/1.1"), 501, "get"),
