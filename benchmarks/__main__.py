@@ -12,10 +12,10 @@ from typing import NoReturn
 import click
 from rich.console import Console
 
-from benchmarks import body, caching, held, machine, ready, throughput
+from benchmarks import body, caching, held, machine, policies, ready, throughput
 from benchmarks.figures import FULL, QUICK, Figure, NotMeasurableError, Row, markdown, print_table, write_json
 
-_MODULES: dict[str, ModuleType] = {module.NAME: module for module in (throughput, caching, ready, body, held)}
+_MODULES: dict[str, ModuleType] = {module.NAME: module for module in (throughput, caching, policies, ready, body, held)}
 _RESULTS = Path(__file__).parent / "results"
 
 

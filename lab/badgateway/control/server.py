@@ -259,7 +259,7 @@ class _Api:
         return web.json_response([trace.to_json() for trace in traces])
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """What happens, as it happens (server-sent events): exchange, breaker, firing, process, fault."""
+        """What happens, as it happens (server-sent events): exchange, breaker, endpoint, firing, process, fault."""
         session = session_of(request)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         events = self._lab.events()

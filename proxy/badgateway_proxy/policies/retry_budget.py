@@ -6,7 +6,7 @@ from badgateway_proxy.configuration.settings import RetryBudgetSettings
 
 
 class RetryBudget:
-    """Envoy's retry_budget: active retries ≤ max(min_concurrency, percent of the active requests).
+    """Envoy's retry_budget: active retries ≤ max(min_concurrency, percent of the active requests, rounded down).
 
     It bounds what retries add to the load to ``percent``, however much fails and however many attempts each
     exchange may make. A retry is active from the decision to try again until its exchange decides anew, or is over.
@@ -25,7 +25,7 @@ class RetryBudget:
         ``active_requests``: exchanges under way, this one included.
         """
         settings = self.settings
-        if self.active >= max(settings.min_concurrency, settings.percent / 100 * active_requests):
+        if self.active >= max(settings.min_concurrency, int(settings.percent * active_requests / 100)):
             self.refused += 1
             return False
         self.active += 1

@@ -17,7 +17,17 @@ def budget(percent: float = 20.0, least: int = 3) -> RetryBudget:
 
 @pytest.mark.parametrize(
     ("percent", "least", "requests", "granted"),
-    [(20, 3, 1, 3), (20, 3, 15, 3), (20, 3, 16, 4), (20, 3, 100, 20), (0, 0, 100, 0), (100, 0, 7, 7), (25, 0, 10, 3)],
+    [
+        (20, 3, 1, 3),
+        (20, 3, 15, 3),
+        (20, 3, 16, 3),
+        (20, 3, 20, 4),
+        (20, 0, 4, 0),
+        (20, 3, 100, 20),
+        (0, 0, 100, 0),
+        (100, 0, 7, 7),
+        (25, 0, 10, 2),
+    ],
 )
 def test_grants_a_share_of_the_requests_and_always_a_few(
     percent: float, least: int, requests: int, granted: int
@@ -42,7 +52,7 @@ def test_is_never_overdrawn(story: list[tuple[bool, int]], percent: float, least
         if ends and tried.active:
             tried.release()
         elif tried.try_acquire(requests):
-            assert tried.active - 1 < max(least, percent / 100 * requests)
+            assert tried.active <= max(least, percent * requests / 100)
 
 
 def amplification(attempts: int, tried: RetryBudget | None, requests: int, failing: float) -> float:
@@ -68,7 +78,7 @@ def amplification(attempts: int, tried: RetryBudget | None, requests: int, faili
 def test_over_a_million_requests_it_bounds_what_an_outage_multiplies() -> None:
     """Everything fails: four attempts are four times the load. With a budget of 20 % they are at most 1.25 times."""
     assert amplification(4, None, 1_000_000, failing=1.0) == pytest.approx(4.0, abs=0.01)
-    assert amplification(4, budget(20, 0), 1_000_000, failing=1.0) <= 1 / (1 - 0.20) + 0.05
+    assert amplification(4, budget(20, 0), 1_000_000, failing=1.0) <= 1 / (1 - 0.20)
     # While little fails, it is not in the way.
     little = amplification(4, budget(20, 0), 1_000_000, failing=0.05)
     assert little == pytest.approx(amplification(4, None, 1_000_000, failing=0.05), abs=0.01)
