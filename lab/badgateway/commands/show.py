@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import click
@@ -11,6 +11,7 @@ import click
 from badgateway.chain.errors import InvalidRequest
 from badgateway.inputs.yamltext import read_yaml
 from badgateway.scenario import catalogue
+from badgateway.scenario.causes import Cause, causes_of
 from badgateway.scenario.model import load_scenario
 
 WIDTH: Final = 100
@@ -35,14 +36,14 @@ def command(name: str, as_yaml: bool) -> None:
     if as_yaml:
         click.echo(paths[0].read_text(encoding="utf-8"), nl=False)
         return
-    load_scenario(paths[0])
+    scenario = load_scenario(paths[0])
     content = read_yaml(paths[0]).value
     assert isinstance(content, dict), "load_scenario has accepted it"
-    for line in _told(catalogue.id_of(paths[0]), content):
+    for line in _told(catalogue.id_of(paths[0]), content, causes_of(scenario)):
         click.echo(line)
 
 
-def _told(name: str, content: dict[str, object]) -> Iterator[str]:
+def _told(name: str, content: dict[str, object], causes: Sequence[Cause]) -> Iterator[str]:
     code = content.get("code")
     yield f"{name}: {content['title']}" + (f"  [{code}]" if code else "")
     yield from _paragraph("story", content.get("story"))
@@ -57,6 +58,9 @@ def _told(name: str, content: dict[str, object]) -> Iterator[str]:
         if isinstance(content.get(part), list):
             yield f"\n{part}"
             yield from (f"  - {inline(entry)}" for entry in _entries(content[part]))
+    if causes:
+        yield "\nwhat makes it happen (badgateway run --without-cause takes it out)"
+        yield from (f"  - {cause.title}" for cause in causes)
     lesson = content.get("lesson")
     if isinstance(lesson, dict):
         for label, text in lesson.items():
