@@ -178,6 +178,8 @@ class Hop:
         self.recorder.add(record)
         if self._log_exchanges:
             _log(record)
+        if record.cache is not None and self.cache is not None:
+            self.cache.results[record.cache] += 1
         self.in_flight -= 1
         if self._idle is not None and not self.in_flight:
             self._idle.set()

@@ -56,6 +56,9 @@ class _Hop(Collector):
         yield from self._counted()
         yield from self._held()
         yield from self._breaker()
+        cache = self._state.get("cache")
+        if cache is not None:
+            yield from _cache(cache)
 
     def _served(self) -> Metric:
         family = HistogramMetricFamily(
@@ -129,6 +132,18 @@ class _Hop(Collector):
             "Attempts that the circuit breaker did not permit.",
             value=breaker["refused"],
         )
+
+
+def _cache(state: Mapping[str, Any]) -> Iterator[Metric]:
+    results = CounterMetricFamily(
+        "badgateway_cache_exchanges", "How the cache came by its answers: nginx's words.", labels=("result",)
+    )
+    for result, count in state["results"].items():
+        results.add_metric((result,), count)
+    yield results
+    yield GaugeMetricFamily("badgateway_cache_objects", "Responses that are stored.", value=state["objects"])
+    yield GaugeMetricFamily("badgateway_cache_bytes", "Memory that they count for.", value=state["bytes"])
+    yield CounterMetricFamily("badgateway_cache_evicted", "Responses that went to make room.", value=state["evicted"])
 
 
 def _add(family: HistogramMetricFamily, labels: tuple[str, ...], seen: Histogram) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable
 from email.utils import formatdate
 from typing import Any
@@ -12,6 +13,7 @@ from badgateway_proxy.cache.flights import Flight, Flights
 from badgateway_proxy.cache.store import Store
 from badgateway_proxy.cache.stored import Stored
 from badgateway_proxy.configuration.caching import CacheSettings
+from badgateway_proxy.policies.caching.cache_status import CacheResult
 from badgateway_proxy.policies.caching.directives import Directives, response_directives
 from badgateway_proxy.policies.caching.fields import Fields, first_of, members_of
 from badgateway_proxy.policies.caching.freshness import Freshness, Moment, freshness_of
@@ -43,6 +45,8 @@ class Cache:
         self.store = Store(settings.memory, settings.objects)
         self.flights = Flights()
         self._alone: dict[Hashable, float] = {}
+        #: How many exchanges there were of each `CacheResult`.
+        self.results: Counter[str] = Counter()
 
     def configure(self, settings: CacheSettings) -> None:
         """Use other settings; what is stored stays, as far as it still fits."""
@@ -179,7 +183,8 @@ class Cache:
     def state(self) -> dict[str, Any]:
         """What `GET /state` says of it."""
         store = self.store
-        return {"objects": len(store), "bytes": store.bytes, "evicted": store.evicted}
+        results = {result.value: self.results[result] for result in CacheResult}
+        return {"objects": len(store), "bytes": store.bytes, "evicted": store.evicted, "results": results}
 
 
 def _dated(fields: Fields, wall: float) -> Fields:

@@ -28,8 +28,8 @@ class Stored:
     """
 
     __slots__ = (
-        "body", "charged", "fields", "fresh", "head", "length", "line", "refreshing", "resource", "selecting",
-        "status", "tags", "until",
+        "_found_by", "body", "charged", "fields", "fresh", "head", "length", "line", "refreshing", "resource",
+        "selecting", "status", "tags", "until",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +51,9 @@ class Stored:
         self.body = body
         self.length = length
         self.tags = tags
+        self._found_by = (
+            sum(map(len, resource)) + sum(map(len, tags)) + sum(len(value or b"") for _, value in selecting)
+        )
         #: Bytes that it counts for.
         self.charged = 0
         #: Whether somebody is asking the origin whether it still holds.
@@ -69,4 +72,4 @@ class Stored:
     @property
     def cost(self) -> int:
         """Bytes that it takes in memory, as far as it is there."""
-        return OVERHEAD + 2 * len(self.head) + self.body.size
+        return OVERHEAD + self._found_by + 2 * len(self.head) + self.body.size

@@ -42,7 +42,8 @@ class CacheSettings(Section):
     max_object: Bytes = 4 * 1024 * 1024
     """The largest body that is stored, in bytes; a larger one is relayed only."""
     default_ttl: Duration = text_default("0s")
-    """How long a response is fresh that says nothing of it and has no Last-Modified either; 0s: not at all.
+    """How long a response is fresh that says nothing of it and has no Last-Modified either; 0s: not at all. None
+    that sets a cookie.
     Varnish: default_ttl. nginx: proxy_cache_valid. CloudFront: default TTL."""
     heuristic_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Without explicit freshness: which share of the time since Last-Modified (RFC 9111 section 4.2.2)."""

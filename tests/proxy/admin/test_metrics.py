@@ -87,6 +87,21 @@ async def test_the_breaker_and_the_endpoints_show() -> None:
             assert value(hop, "badgateway_downstream_rq_active") == 0
 
 
+async def test_what_the_cache_does_shows() -> None:
+    response = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nok"
+    async with raw_upstream(says(response, then="again")) as upstream:
+        async with running_hop(upstream.address, cache={"enabled": True}) as hop:
+            for _ in range(3):
+                await hop.get()
+            await hop.records(3)
+            assert value(hop, "badgateway_cache_exchanges_total", result="hit") == 2
+            assert value(hop, "badgateway_cache_exchanges_total", result="miss") == 1
+            assert value(hop, "badgateway_cache_exchanges_total", result="stale") == 0
+            assert value(hop, "badgateway_cache_objects") == 1
+        async with running_hop(upstream.address) as hop:
+            assert value(hop, "badgateway_cache_objects") is None
+
+
 async def test_requests_cannot_make_labels() -> None:
     async with raw_upstream(says(OK, then="again")) as upstream, running_hop(upstream.address) as hop:
         for number in range(20):

@@ -98,6 +98,12 @@ async def test_a_default_ttl_makes_it_fresh() -> None:
         assert how(await shop.get()) == "fwd=stale"
 
 
+async def test_but_not_where_it_sets_a_cookie() -> None:
+    async with cached(made("Set-Cookie: session=1"), cache={"default_ttl": "5s"}) as shop:
+        await shop.get()
+        assert shop.stored == 0
+
+
 async def test_cdn_cache_control_is_for_the_cache_and_cache_control_for_the_client() -> None:
     async with cached(made("Cache-Control: no-store", "CDN-Cache-Control: max-age=60")) as shop:
         await shop.get()
@@ -448,7 +454,9 @@ async def test_settings_change_while_it_runs() -> None:
         assert (await shop.get()).all("Cache-Status") == []
         change({"enabled": True, "max_object": 99})
         assert how(await shop.get()) == "fwd=uri-miss"
-        assert hop.state()["cache"] == {"objects": 0, "bytes": 0, "evicted": 0}
+        state = hop.state()["cache"]
+        assert (state["objects"], state["bytes"], state["evicted"]) == (0, 0, 0)
+        assert state["results"]["miss"] == 1
 
 
 async def test_a_reset_empties_it() -> None:

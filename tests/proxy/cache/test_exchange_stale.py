@@ -51,6 +51,16 @@ async def test_it_is_asked_about_by_its_validator_and_without_the_clients_condit
         assert (await shop.get()).one("Age") == b"0"
 
 
+async def test_a_refresh_counts_against_nobodys_rate() -> None:
+    bucket = {"max_tokens": 2, "tokens_per_fill": 1, "fill_interval": "1h"}
+    async with cached(made(SWR), made(SWR, body=b"news"), rate_limit={"client": bucket}) as shop:
+        await shop.get()
+        shop.advance(15)
+        assert how(await shop.get()) == "hit"
+        await until(lambda: not shop.hop.hop.in_flight)
+        assert len(shop.origin.requests) == 2
+
+
 async def test_a_head_too_has_all_of_it_fetched() -> None:
     async with cached(made(SWR), made(SWR, body=b"news")) as shop:
         await shop.get()

@@ -51,11 +51,13 @@ def test_the_least_recently_used_goes_first() -> None:
 
 
 def test_memory_is_bounded_by_bytes() -> None:
-    each = OVERHEAD + 2 * len(b"HTTP/1.1 200 OK") + 1000
+    each = OVERHEAD + len("a" + "/0") + 2 * len(b"HTTP/1.1 200 OK") + 1000
     store = Store(3 * each, 100)
     for number in range(10):
         store.add(stored(f"/{number}", size=1000))
     assert (len(store), store.bytes, store.evicted) == (3, 3 * each, 7)
+    plain, found = stored(size=0), stored("/" + "x" * 99, foo=b"y" * 50, tags=(b"z" * 20,), size=0)
+    assert found.cost - plain.cost == 99 + 50 + 20  # what it is found by is held, too
 
 
 def test_what_grows_makes_others_go_and_at_last_itself() -> None:

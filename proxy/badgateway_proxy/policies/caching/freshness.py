@@ -153,7 +153,8 @@ def heuristic_lifetime(status: int, fields: Fields, said: Directives, settings: 
         return 0.0
     modified = parse_date(first_of(fields, b"last-modified") or b"")
     if modified is None:
-        return settings.default_ttl
+        # Whoever sets a cookie speaks to one client; a guess must not tell everybody. nginx: likewise.
+        return 0.0 if first_of(fields, b"set-cookie") is not None else settings.default_ttl
     date = parse_date(first_of(fields, b"date") or b"")
     since = (wall if date is None else date) - modified
     return min(max(0.0, since * settings.heuristic_share), settings.heuristic_max)
