@@ -82,7 +82,7 @@ def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> d
     "upstreams",
     metavar="URL",
     multiple=True,
-    help="Where to send: http://127.0.0.1:9001. Repeat for more; they take turns.",
+    help="Where to send: http://127.0.0.1:9001 or https://… Repeat for more; they take turns.",
 )
 @click.option(
     "--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Settings in YAML; options override them."

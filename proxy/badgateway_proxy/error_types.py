@@ -184,7 +184,7 @@ _ROWS: Final = (
     ErrorInfo(
         ErrorType.TLS_PROTOCOL_ERROR, "2.3.13", 502, "upstream",
         "TLS with the next hop failed.",
-        "TLS spoken to a plaintext port, or no protocol version or cipher in common.",
+        "TLS spoken to a plaintext port, something else on that port, or a version that the hop does not accept.",
         _ELSEWHERE, "connect-failure", breaker=True, generated_only=False,
         envoy="UF", haproxy="SC", nginx="SSL_do_handshake() failed", cloudflare="525",
     ),
@@ -198,7 +198,7 @@ _ROWS: Final = (
     ErrorInfo(
         ErrorType.TLS_ALERT_RECEIVED, "2.3.15", 502, "upstream",
         "The next hop answered with a TLS alert.",
-        "It refused the handshake (no client certificate, unknown name), or speaks TLS where HTTP was sent.",
+        "It refused the handshake: no version, cipher or protocol in common, no client certificate, an unknown name.",
         _ELSEWHERE, "connect-failure", breaker=True, generated_only=False, parameters=("alert-id", "alert-message"),
         envoy="UF", haproxy="SC", cloudflare="525",
     ),
