@@ -95,6 +95,7 @@ def _picking(endpoints: EndpointSet) -> Decision:
 def _beside() -> dict[str, Decision]:
     watched = endpoint_set(outlier={"enabled": True})
     report, member = watched.report, _first(watched)
+    address = member.endpoint.text
     sticky = Affinity(load_config({"upstreams": ["127.0.0.1:9001"], "balancing": {"sticky_cookie": "lb"}}).balancing)
     cookie = [(b"Cookie", sticky.cookie_for(member, []).split(b"Set-Cookie: ")[1].partition(b";")[0])]
     breaker, retry = Breaker(BreakerSettings()), RetryPolicy(RetrySettings(attempts=2))
@@ -116,7 +117,7 @@ def _beside() -> dict[str, Decision]:
             budget.release()
 
     return {
-        "outlier ejection: one outcome": lambda: report(member, None, 200, 0.0),
+        "outlier ejection: one outcome": lambda: report(address, None, 200, 0.0),
         "sticky session: whose cookie it is": lambda: sticky.home_of(cookie, watched.available),
         "breaker: permit and report": call,
         "retry: whether and when": again,

@@ -323,7 +323,7 @@ class Exchange:
         now = attempt.mark + hop.clock.offset
         hop.breaker.report(permit, outcome, record.connect + record.send + record.wait, now)
         if hop.outlier is not None and outcome is not Outcome.IGNORED:
-            hop.endpoints.report(self._tried[-1], None if error is None else error.error, record.status, now)
+            hop.endpoints.report(record.endpoint, None if error is None else error.error, record.status, now)
 
     def _abandon(self, attempt: Attempt) -> None:
         attempt.cancel()

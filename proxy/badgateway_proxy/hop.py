@@ -15,7 +15,6 @@ from yarl import URL
 from badgateway_proxy import records, upstream_gate
 from badgateway_proxy.admission import Admission, admission_for
 from badgateway_proxy.cache.cache import Cache
-from badgateway_proxy.cache.exchange import CachingExchange
 from badgateway_proxy.clock import Clock
 from badgateway_proxy.configuration.caching import CacheSettings
 from badgateway_proxy.configuration.config import HopConfig
@@ -23,6 +22,7 @@ from badgateway_proxy.configuration.resolver_settings import ResolverSettings
 from badgateway_proxy.configuration.tls_settings import UpstreamTlsSettings
 from badgateway_proxy.errors import HopError
 from badgateway_proxy.exchange import Exchange
+from badgateway_proxy.hedging import exchange_class
 from badgateway_proxy.policies.affinity import Affinity
 from badgateway_proxy.policies.balancer import EndpointState
 from badgateway_proxy.policies.breaker import Breaker, Event, State
@@ -131,6 +131,7 @@ class Hop:
         self.max_connections = config.limits.connections
         self.allow_custom_methods = config.http1.allow_custom_methods
         self._log_exchanges = config.log_exchanges
+        self._exchange = exchange_class(config)
         self._adopt_cache(config.cache)
 
     def _speak_tls(self, config: HopConfig) -> None:
@@ -143,7 +144,6 @@ class Hop:
         self.pool.speak_tls(tls)
 
     def _adopt_cache(self, settings: CacheSettings) -> None:
-        self._exchange: type[Exchange] = CachingExchange if settings.enabled else Exchange
         if not settings.enabled:
             self.cache = None
         elif self.cache is None:

@@ -141,10 +141,19 @@ class RetrySettings(Section):
     per_try_timeout: Duration = text_default("0s")
     """For each attempt, from its beginning to the whole head of its response; 0s for no other limit than those
     of timeouts. Envoy: per_try_timeout; nginx: proxy_next_upstream_timeout is for all attempts together."""
+    hedge_on_per_try_timeout: bool = False
+    """An attempt that is late by per_try_timeout is not given up: another begins beside it, elsewhere, and the
+    first good response counts. Envoy: hedge_on_per_try_timeout."""
     backoff: BackoffSettings = BackoffSettings()
     """The pause before each retry."""
     budget: RetryBudgetSettings = RetryBudgetSettings()
     """How many retries may be under way at once."""
+
+    @model_validator(mode="after")
+    def _hedged_when_late(self) -> Self:
+        if self.hedge_on_per_try_timeout and not self.per_try_timeout:
+            raise ValueError("hedge_on_per_try_timeout needs a per_try_timeout: after what time to hedge")
+        return self
 
 
 class CountWindow(Section):

@@ -131,10 +131,10 @@ class EndpointSet:
 
     # -- what becomes known of endpoints ---------------------------------------------------------------
 
-    def report(self, endpoint: EndpointState, error: ErrorType | None, status: int | None, now: float) -> None:
-        """Say how an attempt ended. Only where `outlier` is not None."""
-        outlier = self.outlier
-        if outlier is None:
+    def report(self, address: str, error: ErrorType | None, status: int | None, now: float) -> None:
+        """Say how an attempt at the endpoint of this address ended, which may be gone since."""
+        outlier, endpoint = self.outlier, self._members.get(address)
+        if outlier is None or endpoint is None:
             return
         was_ejected = endpoint.ejected
         outlier.report(endpoint, error, status, now)

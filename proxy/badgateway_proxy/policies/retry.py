@@ -72,6 +72,10 @@ class RetryPolicy:
             delay = retry_after
         return Retry(delay)
 
+    def wants_again(self, status: int) -> bool:
+        """Whether a received status is one of those that are tried again, whatever else stands in the way."""
+        return self._matches(None, status, Phase.RECEIVE)
+
     def _obstacle(self, attempt: int, method: str, request_replayable: bool, head_sent: bool) -> str | None:
         if attempt >= self._attempts:
             return "attempts used up" if self._attempts > 1 else "retries are off"

@@ -49,7 +49,7 @@ class Probed:
 
     def fail(self, address: str, now: float = 0.0, times: int = 5) -> None:
         for _ in range(times):
-            self.set.report(self[address], ErrorType.CONNECTION_REFUSED, None, now)
+            self.set.report(address, ErrorType.CONNECTION_REFUSED, None, now)
 
 
 CHECKED: dict[str, Any] = {"health": {"enabled": True}}
@@ -118,7 +118,9 @@ def test_other_addresses_leave_what_is_known_of_those_that_stay() -> None:
     assert tested.states() == {A: "healthy", B: "ejected", "127.0.0.1:9009": "healthy"}
     tested.configure(C, **WATCHED)
     assert tested.states() == {C: "healthy"}
-    tested.set.report(known, ErrorType.CONNECTION_REFUSED, None, 0.0)  # an attempt that was still under way
+    tested.set.report(
+        known.endpoint.text, ErrorType.CONNECTION_REFUSED, None, 0.0
+    )  # an attempt that was still under way
 
 
 def test_whose_turn_it_is_outlasts_a_patch_that_has_nothing_to_do_with_it() -> None:
@@ -209,7 +211,7 @@ def test_switched_off_it_lets_everybody_back() -> None:
     tested.configure()
     assert tested.set.outlier is None
     assert tested.picks(30) == {A: 10, B: 10, C: 10}
-    tested.set.report(tested[A], ErrorType.CONNECTION_REFUSED, None, 0.0)
+    tested.set.report(A, ErrorType.CONNECTION_REFUSED, None, 0.0)
 
 
 def test_clear_forgets_everything() -> None:
