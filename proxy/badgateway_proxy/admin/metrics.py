@@ -116,6 +116,13 @@ class _Hop(Collector):
             "membership_healthy": (endpoints["healthy"], "Endpoints that get requests."),
             "outlier_detection_ejections_active": (endpoints["ejected"], "Endpoints that are ejected."),
         }
+        limited = state.get("upstream")
+        if limited is not None:
+            known["upstream_rq_active"] = limited["active"], "Requests under way to the upstream."
+            known["upstream_rq_pending_active"] = limited["pending"], "Requests that wait for a connection to it."
+            if limited["adaptive_limit"] is not None:
+                limit = limited["adaptive_limit"]
+                known["adaptive_concurrency_limit"] = limit, "Requests that adaptive concurrency lets be under way."
         for name, (value, words) in known.items():
             yield GaugeMetricFamily(f"badgateway_{name}", words, value=value)
 

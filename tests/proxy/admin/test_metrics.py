@@ -131,3 +131,13 @@ async def test_openmetrics_for_who_asks_for_it(accept: str) -> None:
         families = open_metrics(text.decode())  # type: ignore[no-untyped-call]  # prometheus_client has no types for it
         names = {family.name for family in families}
         assert {SERVER, CLIENT, "badgateway_upstream_rq_retry"} <= names
+
+
+async def test_limits_on_the_upstream_show_what_is_under_way_where_there_are_any() -> None:
+    async with running_hop("127.0.0.1:9") as hop:
+        assert value(hop, "badgateway_upstream_rq_active") is None
+        change = {"upstream_limits": {"max_requests": 5}, "adaptive_concurrency": {"algorithm": "aimd"}}
+        hop.hop.apply_config(merge_patch(hop.hop.config, change))
+        assert value(hop, "badgateway_upstream_rq_active") == 0
+        assert value(hop, "badgateway_upstream_rq_pending_active") == 0
+        assert value(hop, "badgateway_adaptive_concurrency_limit") == 20
