@@ -53,7 +53,8 @@ class AdaptiveConcurrencySettings(Section):
     max_limit: Most = 1000
     """It never goes above this. Envoy: max_concurrency_limit."""
     update_interval: PositiveDuration = text_default("100ms")
-    """gradient: how often the limit is worked out anew. Envoy: concurrency_update_interval."""
+    """gradient: how often the limit is worked out anew; longer than a request takes, or it acts on what it has not seen
+    the effect of. Envoy: concurrency_update_interval."""
     percentile: Percent = 50.0
     """gradient: which of the times in an interval speaks for all. Envoy: sample_aggregate_percentile."""
     buffer: Annotated[float, Field(ge=0, le=100)] = 25.0
