@@ -14,8 +14,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from badgateway_proxy.configuration.config import ConfigError, load_config
-from badgateway_proxy.configuration.resolver_settings import ResolverSettings, nameserver_address
+from badgateway_proxy.configuration.resolver_settings import ResolverSettings
 from badgateway_proxy.errors import ErrorType, HopError, Phase
 from badgateway_proxy.transport.resolving import DnsResolver, SystemResolver, resolver_for
 from tests.support.answers import read_answer
@@ -252,26 +251,3 @@ async def test_another_server_is_asked_from_the_next_connection_on() -> None:
         other = ResolverSettings(nameserver=right.address)
         hop.hop.apply_config(hop.hop.config.model_copy(update={"resolver": other}))
         assert read_answer(await hop.get()).status == 200
-
-
-# -- settings ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "address"),
-    [
-        ("127.0.0.1:5353", ("127.0.0.1", 5353)),
-        ("10.0.0.2", ("10.0.0.2", 53)),
-        ("[::1]:5353", ("::1", 5353)),
-        ("::1", ("::1", 53)),
-        ("[::1]", ("::1", 53)),
-    ],
-)
-def test_a_nameserver_is_an_address(text: str, address: tuple[str, int]) -> None:
-    assert nameserver_address(text) == address
-
-
-@pytest.mark.parametrize("text", ["dns.example", "127.0.0.1:x", "127.0.0.1:0", "127.0.0.1:65536", "", ":53"])
-def test_and_nothing_else(text: str) -> None:
-    with pytest.raises(ConfigError, match="is no DNS server: write its IP address"):
-        load_config({"upstreams": ["a:1"], "resolver": {"nameserver": text}})
