@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from badgateway.commands.request import command
+from badgateway.control.client import ControlClient
 from tests.support.clitools import ANY_PORTS, Cli
 from tests.support.processes import wait_until
 
@@ -380,3 +382,15 @@ def test_options_that_cannot_be_are_refused(cli: Cli, tmp_path: Path, options: t
     status, ran = cli.run("up", *options, cwd=tmp_path)
     assert status in {2, 3}
     assert words in ran.text
+
+
+def test_the_cdn_alone_listens_on_another_address(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "ready.json"
+    up = cli.start("up", "--free-ports", "--json", f"--ready-file={file}", "--cdn-host", "0.0.0.0")
+    ready = json.loads(up.until('"event": "ready"'))
+    client = ControlClient(ready["control"], ready["token"])
+    hosts = {hop: client.call("GET", f"hops/{hop}")["listen"]["host"] for hop in ("cdn", "lb")}
+    assert hosts == {"cdn": "0.0.0.0", "lb": "127.0.0.1"}
+    assert ready["url"].startswith("http://127.0.0.1:")
+    with urllib.request.urlopen(ready["url"], timeout=5) as answer:
+        assert answer.status == 200

@@ -46,6 +46,7 @@ Ctrl-C (or SIGTERM) ends the chain in order. A port 0 takes any free one.
 @click.option("--lb-port", type=PORT, default=8081, show_default=True, help="Where the LB listens.")
 @click.option("--app-port", type=PORT, default=9001, show_default=True, help="Where app-1 listens; app-2 on the next.")
 @click.option("--control-port", type=PORT, default=8500, show_default=True, help="Where the control API listens.")
+@click.option("--cdn-host", default="127.0.0.1", show_default=True, help="Address of the CDN: 0.0.0.0 in a container.")
 @click.option("--control-host", default="127.0.0.1", show_default=True, help="Address of the control API.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Host name the control API answers to.")
 @click.option("--instances", type=click.IntRange(1, MAX_INSTANCES), help="App instances; 2 unless the chain says.")
@@ -83,6 +84,7 @@ def command(
     lb_port: int,
     app_port: int,
     control_port: int,
+    cdn_host: str,
     control_host: str,
     hosts: tuple[str, ...],
     instances: int | None,
@@ -120,7 +122,8 @@ def command(
     chain = load_chain(chain_file, merge(told.written_chain if told is not None else {}, overrides))
     if ready_file is None:
         _refuse_second()
-    ports = Ports(0, 0, 0, 0) if free_ports else Ports(cdn=cdn_port, lb=lb_port, app=app_port, control=control_port)
+    given = (0, 0, 0, 0) if free_ports else (cdn_port, lb_port, app_port, control_port)
+    ports = Ports(*given, cdn_host=cdn_host)
     listening = Listening(
         ports, control_host=control_host, allowed_hosts=hosts, token=token or secrets.token_urlsafe(24)
     )

@@ -10,13 +10,13 @@ import hmac
 import ipaddress
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
-from badgateway.inputs.problems import InvalidInput
+from badgateway.inputs.problems import InvalidInput, did_you_mean
 
 MAX_BODY = 1024 * 1024
 """Bytes of a request body."""
@@ -92,6 +92,23 @@ def admission(token: str, allowed_hosts: Collection[str], *, open_paths: Collect
             response = answer(401, "Authorization: Bearer <token> is missing or wrong; `badgateway up` printed it")
             response.headers["WWW-Authenticate"] = "Bearer"
             return response
+        return await handler(request)
+
+    return middleware
+
+
+def known_parameters(known: Mapping[str, Collection[str]], *, open_paths: Collection[str]) -> Middleware:
+    """Middleware: refuse a query parameter that an endpoint (`GET /api/faults`) does not have."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        if resource is not None and request.path not in open_paths:
+            names = known.get(f"{request.method} {resource.canonical}", ())
+            for name in request.query:
+                if name not in names:
+                    there = did_you_mean(name, names) or (f"there is {', '.join(names)}" if names else "it has none")
+                    raise ApiError(400, f"unknown parameter {name[:80]!r}; {there}")
         return await handler(request)
 
     return middleware

@@ -12,7 +12,7 @@ from aiohttp import web
 from badgateway.chain.events import Event
 from badgateway.chain.faultboard import FaultState
 from badgateway.chain.lab import Lab
-from badgateway.control.guard import MAX_BODY, ApiError, admission, errors_as_json
+from badgateway.control.guard import MAX_BODY, ApiError, admission, errors_as_json, known_parameters
 from badgateway.control.sessions import fault_of, of_all, session_of
 from badgateway.inputs.problems import did_you_mean
 from badgateway.processes.ports import Reservations
@@ -37,6 +37,11 @@ PAGE = """<!doctype html>
 <code>Authorization: Bearer &lt;token&gt;</code>; the token was printed by <code>badgateway up</code>.</p>
 </body></html>
 """
+
+OPEN_PATHS = frozenset(("/", "/healthz"))
+"""What needs no token."""
+PARAMETERS = {"GET /api/faults": ("ended",), "GET /api/exchanges": ("request_id", "limit", "settled")}
+"""Of the query, by endpoint; others have none."""
 
 Body = dict[str, Any]
 Prepare = Callable[[Lab], Awaitable[None]]
@@ -64,7 +69,11 @@ class ControlServer:
         api = _Api(lab, prepare)
         self._api = api
         app = web.Application(
-            middlewares=[errors_as_json(), admission(token, allowed_hosts, open_paths={"/", "/healthz"})],
+            middlewares=[
+                errors_as_json(),
+                admission(token, allowed_hosts, open_paths=OPEN_PATHS),
+                known_parameters(PARAMETERS, open_paths=OPEN_PATHS),
+            ],
             client_max_size=MAX_BODY,
         )
         app.add_routes(api.routes())
@@ -109,6 +118,7 @@ class _Api:
             web.get("/", self.page),
             web.get("/healthz", self.healthz),
             web.get("/api", self.index),
+            web.get("/api/openapi.json", self.openapi),
             web.get("/api/chain", self.chain),
             web.get("/api/faults", self.faults),
             web.post("/api/faults", self.set_fault),
@@ -143,6 +153,12 @@ class _Api:
             if route.path.startswith("/api")
         }
         return web.json_response(listed)
+
+    async def openapi(self, _request: web.Request) -> web.Response:
+        """This API as an OpenAPI 3.1 document."""
+        from badgateway.control.openapi import document  # noqa: PLC0415  (its models: only for who asks)
+
+        return web.json_response(document(self.routes(), self._lab.hops, self._lab.instances))
 
     async def chain(self, _request: web.Request) -> web.Response:
         """The chain: its URL, and each hop and instance with address, pid and state."""

@@ -65,6 +65,12 @@ def fault_of(session: str, hops: list[str], target: str, spec: Mapping[str, Any]
             f"{spec.get('kind')} happens to a process that all sessions share; use a lab of your own, "
             f"or leave out {HEADER}",
         )
+    if fault is not None and fault.before_the_request:
+        raise ApiError(
+            409,
+            f"{spec.get('kind')} acts before any request is read, so it would meet every session; "
+            f"use a lab of your own, or leave out {HEADER}",
+        )
     when = spec.get("when") or {}
     if not isinstance(when, Mapping):
         return dict(spec)  # the lab says what is wrong with it

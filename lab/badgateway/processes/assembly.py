@@ -101,7 +101,7 @@ class Assembly:
         listen, admin = self._addresses[name]
         host = self._reserved.host
         wiring: dict[str, Any] = {
-            "listen": {"host": host, "port": listen},
+            "listen": {"host": self._listens_on(name), "port": listen},
             "admin": {"host": host, "port": admin, "token": self.token},
             "exit_with_stdin": True,
         }
@@ -142,6 +142,10 @@ class Assembly:
         nodes = (*self._chain.hops[1:], *self._chain.instances)
         records = {self._known_as(node): [self._reserved.host] for node in nodes}
         return {"listen": {"host": self._reserved.host, "port": self._dns_port}, "records": records}
+
+    def _listens_on(self, name: str) -> str:
+        outside = self._ports.cdn_host if self._ports is not None and name == self._chain.hops[0] else None
+        return outside or self._reserved.host
 
     def _scheme(self, tier: str) -> str:
         return "https" if self._chain.serves_tls(tier) else "http"

@@ -24,13 +24,17 @@ LISTEN = "0A"
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Fixed ports, for `badgateway up`; app-N listens on `app + N - 1`. Admin APIs always get ephemeral ones."""
+    """Fixed ports, for `badgateway up`; app-N listens on `app + N - 1`. Admin APIs always get ephemeral ones.
+
+    `cdn_host`: where the outermost hop listens instead of `host`, such as 0.0.0.0 in a container.
+    """
 
     cdn: int = 8080
     lb: int = 8081
     app: int = 9001
     control: int = 8500
     host: str = "127.0.0.1"
+    cdn_host: str | None = None
 
 
 class Reservations:

@@ -46,9 +46,9 @@ class Exchange:
 
     @property
     def retry_after(self) -> int | None:
-        """Seconds that the outermost hop's own answer told the client to wait; None if it told none."""
-        seconds: int | None = self.hops[0]["retry_after"]
-        return seconds
+        """Seconds after which the hop that decided told the client to come back; None if it told nothing."""
+        told = (record["retry_after"] for record in self.hops if record["hop"] == self.decided_by)
+        return next(told, None)
 
     @property
     def client_gone(self) -> bool:

@@ -207,12 +207,12 @@ def merge_patch(config: HopConfig, patch: object) -> HopConfig:
 
 
 def _merge(target: object, patch: object) -> Any:
-    """RFC 7396 section 2, without changing either argument."""
+    """RFC 7396 section 2, without changing either argument; but null for what there is not stays, to be refused."""
     if not isinstance(patch, Mapping):
         return patch
     merged = dict(target) if isinstance(target, Mapping) else {}
     for key, value in patch.items():
-        if value is None:
+        if value is None and (key in merged or not isinstance(target, Mapping)):
             merged.pop(key, None)
         else:
             merged[key] = _merge(merged.get(key), value)

@@ -181,6 +181,8 @@ async def test_a_fault_is_set_listed_and_cleared(api: Api) -> None:
         ("GET", "/api/exchanges?limit=0", None, 400, "limit"),
         ("GET", "/api/exchanges?limit=x", None, 400, "limit"),
         ("GET", "/api/exchanges?settled=1", None, 400, "settled is true or false"),
+        ("GET", "/api/exchanges?limi=5", None, 400, 'did you mean "limit"'),
+        ("GET", "/api/chain?x=1", None, 400, "unknown parameter 'x'; it has none"),
         ("GET", "/api/faults?ended=yes", None, 400, "ended is true or false"),
         ("GET", "/api/faults/f-9", None, 404, "f-9"),
         ("GET", "/api/hops/lbb", None, 404, 'did you mean "lb"'),

@@ -54,6 +54,11 @@ def test_a_fault_of_a_process_would_meet_everybody(target: str, spec: dict[str, 
         fault_of("alice", HOPS, target, spec)
 
 
+def test_a_fault_that_reads_no_request_cannot_tell_sessions_apart() -> None:
+    with pytest.raises(ApiError, match="before any request is read, so it would meet every session"):
+        fault_of("alice", HOPS, "app", {"kind": "reset_on_accept"})
+
+
 def test_what_is_wrong_is_left_for_the_lab_to_say() -> None:
     for wrong in ({}, {"kind": "hangg"}, {"kind": 3}, {"kind": "hang", "when": "always"}):
         assert fault_of("alice", HOPS, "app", wrong)["kind" if "kind" in wrong else "when"] is not None

@@ -59,6 +59,11 @@ def test_a_patch_merges_and_null_restores_the_default() -> None:
     assert config.timeouts.connect == 2.0
 
 
+def test_null_for_a_setting_that_there_is_not_is_a_mistake() -> None:
+    with pytest.raises(ConfigError, match=r"retry\.attemps: unknown setting; did you mean attempts"):
+        merge_patch(load_config(MINIMAL), {"retry": {"attemps": None}})
+
+
 def test_a_patch_replaces_lists_whole() -> None:
     config = load_config({"upstreams": ["127.0.0.1:1", "127.0.0.1:2"]})
     assert merge_patch(config, {"upstreams": ["127.0.0.1:3"]}).upstreams == ("127.0.0.1:3",)
