@@ -184,7 +184,7 @@ def chain_defaults() -> str:
 
 def file(path: str) -> str:
     """A file of the repository, as a fenced block."""
-    language = {".py": "python", ".yaml": "yaml"}[Path(path).suffix]
+    language = {".py": "python", ".yaml": "yaml", ".mjs": "javascript"}[Path(path).suffix]
     return f"```{language}\n{(ROOT / path).read_text(encoding='utf-8').strip()}\n```"
 
 
