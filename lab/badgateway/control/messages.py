@@ -110,6 +110,12 @@ class BreakerOrder(BaseModel):
     action: Literal["force_open", "force_closed", "reset", "disable"]
 
 
+class Purged(BaseModel):
+    """How many responses a cache forgot."""
+
+    purged: int
+
+
 class ClockOrder(BaseModel):
     """How far the clock is to run ahead."""
 

@@ -47,6 +47,20 @@ class Operation:
 
 _ANY: Final[Mapping[str, Any]] = MappingProxyType({"type": "object"})
 
+_PURGE: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "oneOf": [
+            {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
+            for key, schema in (
+                ("url", {"type": "string", "pattern": "^(/|https?://)", "description": "A path is of any host."}),
+                ("tag", {"type": "string"}),
+                ("all", {"const": True}),
+            )
+        ]
+    }
+)
+"""What a cache is to forget."""
+
 OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType(
     {
         "GET /healthz": Operation(messages.Health),
@@ -67,6 +81,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType(
         "GET /api/hops/{name}": Operation(_ANY, (404, 503)),
         "PATCH /api/hops/{name}": Operation(_ANY, (404, 409, 413, 503), body={"$ref": "#/components/schemas/HopPatch"}),
         "POST /api/hops/{name}/breaker": Operation(_ANY, (404, 409, 413, 503), body=messages.BreakerOrder),
+        "POST /api/hops/{name}/cache/purge": Operation(messages.Purged, (404, 409, 413, 503), body=_PURGE),
         "POST /api/processes/{name}/restart": Operation(messages.Restarted, (404, 409, 503)),
         "POST /api/processes/{name}/stop": Operation(messages.Chain, (404, 409, 503)),
         "POST /api/clock": Operation(messages.Advanced, (409, 413, 503), body=messages.ClockOrder),

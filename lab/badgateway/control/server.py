@@ -228,6 +228,7 @@ class _Api:
 
     async def purge(self, request: web.Request) -> web.Response:
         """Let a hop's cache forget responses: {"url": "/products"} | {"tag": "shop"} | {"all": true}; says how many."""
+        of_all(request, "a purge")
         name = _require(request.match_info["name"], self._lab.hops, "hop is called")
         return web.json_response({"purged": await self._lab.purge(name, await _json_object(request))})
 

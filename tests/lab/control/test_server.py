@@ -333,6 +333,7 @@ async def test_sessions_set_and_see_only_their_own_faults(api: Api) -> None:
     [
         ("PATCH", "/api/hops/lb", {}),
         ("POST", "/api/hops/lb/breaker", {"action": "reset"}),
+        ("POST", "/api/hops/cdn/cache/purge", {"all": True}),
         ("POST", "/api/processes/lb/restart", None),
         ("POST", "/api/processes/lb/stop", None),
         ("POST", "/api/clock", {"advance": "1s"}),
