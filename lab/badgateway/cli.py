@@ -10,7 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import click
 
@@ -130,11 +130,6 @@ def cli() -> None:
 
     Every 502, 503 and 504 it shows really happened, and every hop says who decided and why.
     """
-
-
-def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line `argv` (sys.argv by default) and exit with the contract's code."""
-    sys.exit(run(argv))
 
 
 def run(argv: Sequence[str] | None = None) -> int:

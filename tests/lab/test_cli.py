@@ -139,12 +139,6 @@ def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         cli.run([])
 
 
-def test_main_exits_with_the_code() -> None:
-    with pytest.raises(SystemExit) as stop:
-        cli.main(["explain", "nothing"])
-    assert stop.value.code == 2
-
-
 def test_a_terminal_that_knows_no_arrows_gets_question_marks() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "badgateway", "--help"],

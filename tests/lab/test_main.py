@@ -62,3 +62,10 @@ def test_a_signal_that_somebody_has_ignored_stays_ignored() -> None:
 def test_the_console_script_and_the_module_are_the_same() -> None:
     (script,) = entry_points(group="console_scripts", name="badgateway")
     assert script.value == "badgateway.__main__:main"
+
+
+def test_it_exits_with_the_commands_code() -> None:
+    command = [sys.executable, "-m", "badgateway", "explain", "nothing"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("badgateway: nothing is known about")
