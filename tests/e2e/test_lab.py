@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import time
@@ -106,6 +107,26 @@ async def test_crashed_apps_refuse_and_are_back_after_restart(lab: Lab) -> None:
     assert await lab.faults() == []
     assert lab.urls == urls
     assert (await node(lab, "app-1"))["restarts"] == 1
+
+
+async def test_a_process_fault_says_what_shows_that_it_happened(lab: Lab) -> None:
+    fault = await lab.set_fault("app-1", {"kind": "exhaust_descriptors", "limit": 64})
+    assert re.match(
+        r"app-1: RLIMIT_NOFILE is 64, \d+ files were opened .* \[Errno 24\] Too many open files", fault.proof
+    )
+    assert (await lab.state("app-1"))["descriptors"] == {"open": 65, "limit": 64}, (
+        "one of them is that of this question"
+    )
+    await lab.clear_fault(fault.id)
+    assert (await lab.state("app-1"))["descriptors"]["limit"] > 64
+
+
+async def test_a_process_fault_that_cannot_happen_is_told_with_the_reason() -> None:
+    relaying = ChainSpec.model_validate({"app": {"backend": "http://127.0.0.1:9", "instances": 1}})
+    async with await Lab.start(relaying) as lab:
+        with pytest.raises(EnvironmentProblem, match="app-1: did not happen: an instance that relays"):
+            await lab.set_fault("app", {"kind": "database_locked"})
+        assert await lab.faults() == []
 
 
 async def test_a_deployment_restarts_with_other_settings_until_an_instance_does_not_start(lab: Lab) -> None:

@@ -72,8 +72,13 @@ def test_a_fault_is_set_seen_in_a_request_listed_and_cleared(cli: Cli) -> None:
     assert re.fullmatch(
         r"f-1  app  reset_before_response when path=/orders  fired 1 time, expires in \d+ s", ran.lines[0]
     )
+    _, ran = cli.run("fault", "set", "app-1", "database_locked")
+    told = "     app-1: another connection has begun a transaction (BEGIN EXCLUSIVE) and does not end it"
+    assert ran.lines[1:] == [told]
+    _, ran = cli.run("fault", "list")
+    assert ran.lines[2:] == [told]
     _, ran = cli.run("fault", "clear")
-    assert ran.lines == ["1 fault cleared"]
+    assert ran.lines == ["2 faults cleared"]
     _, ran = cli.run("fault", "list")
     assert ran.lines == ["no faults are set"]
     up.until("lb     GET /orders  502")

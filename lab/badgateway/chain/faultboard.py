@@ -22,19 +22,27 @@ COMMON = frozenset(("kind", "id", "for", "when"))
 
 @dataclass(slots=True)
 class FaultPart:
-    """What a fault is on one node. `over` says why it is no more, `impossible` why it cannot happen; else empty."""
+    """What a fault is on one node. `evidence`: what a process says shows it. `over` says why it is no more,
+    `impossible` why it cannot happen; else empty.
+    """
 
     node: str
     fired: int = 0
     last: str = ""
     seen: str = ""
+    evidence: str = ""
     impossible: str = ""
     over: str = ""
 
     @property
     def proof(self) -> str:
-        """What shows that it happened here: what the kernel said of the process, else the last firing."""
-        return self.seen or self.last
+        """What shows that it happened here: what the kernel said of the process, else the process, else a firing."""
+        return self.seen or (f"{self.node}: {self.evidence}" if self.evidence else self.last)
+
+    def to_json(self) -> dict[str, Any]:
+        """The part as plain data; `evidence` where there is some."""
+        told = {"evidence": self.evidence} if self.evidence else {}
+        return {"node": self.node, "fired": self.fired, "proof": self.proof, "over": self.over, **told}
 
 
 @dataclass(slots=True)
@@ -92,10 +100,7 @@ class FaultState:
             "set_at": self.set_at,
             "expires_in": round(self.expires_in, 3),
             "proof": self.proof,
-            "parts": [
-                {"node": part.node, "fired": part.fired, "proof": part.proof, "over": part.over}
-                for part in self.parts.values()
-            ],
+            "parts": [part.to_json() for part in self.parts.values()],
         }
 
 
@@ -189,8 +194,8 @@ class FaultBoard:
         fault = self._faults.get(str(event.get("fault")))
         part = fault.parts.get(node) if fault else None
         if part is not None:
-            part.seen = f"{node}: {event.get('evidence')}"
-            part.impossible = "" if event.get("happened") else part.seen
+            part.evidence = str(event.get("evidence"))
+            part.impossible = "" if event.get("happened") else f"{node}: {part.evidence}"
 
     def is_new(self, node: str, event: Mapping[str, Any]) -> bool:
         """Whether a firing has not been noted yet; of a fault that is not ours, never."""

@@ -97,6 +97,7 @@ def set_(
         spec["when"] = _pairs(conditions, "--when", nested=True)
     fault = connect(control, token).set_fault(target, spec)
     click.echo(f"{fault['id']}: {kind} on {target}; {_ends(fault, target)}")
+    _show_evidence(fault)
 
 
 @command.command("list", epilog="\b\nExample:\n  badgateway fault list --json\n")
@@ -113,6 +114,7 @@ def list_(as_json: bool, control: str | None, token: str | None) -> None:
     for fault in faults:
         what = " ".join([str(fault["kind"]), *_assignments(fault.get("attributes")), *_when(fault.get("when"))])
         click.echo(f"{fault['id']}  {fault['target']}  {what}  fired {counted(fault['fired'], 'time')}, {_left(fault)}")
+        _show_evidence(fault)
 
 
 @command.command("clear", epilog="\b\nExamples:\n  badgateway fault clear\n  badgateway fault clear f-3\n")
@@ -144,6 +146,13 @@ def kinds(kind: str | None) -> None:
         )
     for line in _described(name):
         click.echo(line)
+
+
+def _show_evidence(fault: Mapping[str, Any]) -> None:
+    """What the processes say shows that the fault happened to them."""
+    for part in fault.get("parts", ()):
+        if part.get("evidence"):
+            click.echo(f"     {part['node']}: {part['evidence']}")
 
 
 def _described(name: str) -> Iterable[str]:

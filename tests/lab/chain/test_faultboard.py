@@ -80,6 +80,24 @@ def test_a_death_that_no_fault_fired_for_proves_nothing(board: FaultBoard) -> No
     assert fault.proof == ""
 
 
+def test_what_a_process_tells_is_proof_until_the_kernel_tells_more(board: FaultBoard) -> None:
+    fault = add(board)
+    fire(board, fault, "app-1")
+    board.evidence("app-1", {"fault": fault.id, "evidence": "open() says EMFILE", "happened": True})
+    assert fault.proof == "app-1: open() says EMFILE"
+    assert fault.to_json()["parts"][0]["evidence"] == "open() says EMFILE"
+    assert not fault.parts["app-1"].impossible
+    board.process_changed(died("app-1"))
+    assert fault.proof == "app-1 (pid 77) was killed by SIGKILL"
+
+
+def test_a_fault_that_cannot_happen_says_why(board: FaultBoard) -> None:
+    fault = add(board)
+    board.evidence("app-1", {"fault": fault.id, "evidence": "did not happen: there is no database", "happened": False})
+    board.evidence("app-1", {"fault": "configured", "evidence": "of nobody's", "happened": True})
+    assert fault.parts["app-1"].impossible == "app-1: did not happen: there is no database"
+
+
 def test_a_stop_is_proof_too(board: FaultBoard) -> None:
     fault = add(board, kind="freeze")
     fire(board, fault, "app-1")
