@@ -9,7 +9,7 @@ from badgateway_upstream import faults as _faults
 from badgateway_upstream.config import InstanceConfig
 from badgateway_upstream.durations import Duration
 from badgateway_upstream.engine.registry import FAULTS, FaultSpec, FaultType
-from badgateway_upstream.instance import run_instance
+from badgateway_upstream.running import run_instance
 
 _faults.register_all()
 

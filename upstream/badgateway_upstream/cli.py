@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from badgateway_upstream.config import InstanceConfig
 from badgateway_upstream.engine.registry import FAULTS, FaultSpec
-from badgateway_upstream.instance import run_instance
+from badgateway_upstream.running import run_instance
 from badgateway_upstream.strict import problems_of
 
 EXIT_USAGE: Final = 2

@@ -1,4 +1,4 @@
-"""One running instance: listener, app, faults and control API put together, from start to exit status."""
+"""One running instance: listener, app, faults and control API put together."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ import contextlib
 import errno
 import logging
 import os
-import signal
-import sqlite3
 import ssl
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
@@ -31,14 +26,12 @@ from badgateway_upstream.app.workers import Workers
 from badgateway_upstream.clock import Clock
 from badgateway_upstream.config import InstanceConfig
 from badgateway_upstream.control import api as control
-from badgateway_upstream.control.access import find_token
 from badgateway_upstream.dns.nameserver import NameAnswer, NameServer
 from badgateway_upstream.engine.activefault import ActiveFault, Exchange, OneTime
 from badgateway_upstream.engine.book import Book, Limits, RefusedError
 from badgateway_upstream.engine.process import ThisProcess
 from badgateway_upstream.engine.registry import FAULTS, FaultSpec, FaultType, Handshake, Lookup, Process
 from badgateway_upstream.engine.schedule import Occasion
-from badgateway_upstream.events import EventWriter, log_to_stderr
 from badgateway_upstream.portowner import owner_of
 from badgateway_upstream.service import App
 from badgateway_upstream.wire.certificates import Certificates
@@ -52,8 +45,6 @@ _REPLY_FIRST: Final = 0.02
 """Seconds between the reply to whoever set a process fault and its effect, so that the reply gets out."""
 _SWEEP: Final = 5.0
 _CONTROL_BACKLOG: Final = 128
-EXIT_USAGE: Final = 2
-EXIT_ENVIRONMENT: Final = 3
 _LONGEST_TARGET: Final = 2048
 _LONGEST_ID: Final = 256
 
@@ -339,53 +330,3 @@ def _port_taken(host: str, port: int) -> Iterator[None]:
             raise
         owner = owner_of(port) or "another process"
         raise PortTakenError(f"cannot listen on {host}:{port}: it is in use by {owner}") from error
-
-
-def run_instance(config: InstanceConfig, token_file: str | None = None) -> int:
-    """Run an instance until SIGTERM or SIGINT; return the exit status.
-
-    0: stopped; 2: a configured fault cannot be set; 3: it could not start, such as when a port is in use.
-    Blocks; makes its own event loop. Says on stdout when it is ready, and each time a fault fires.
-    """
-    log_to_stderr(config.name)
-    if config.exit_with_stdin:
-        threading.Thread(target=_exit_with_stdin, name="stdin", daemon=True).start()
-    try:
-        return asyncio.run(_main(config, token_file))
-    except RefusedError as error:
-        print(f"{config.name}: faults: {error}", file=sys.stderr)  # noqa: T201 - for whoever started it
-        return EXIT_USAGE
-    except (PortTakenError, OSError, sqlite3.Error, ValueError) as error:
-        print(f"{config.name}: {error}", file=sys.stderr)  # noqa: T201 - for whoever started it
-        return EXIT_ENVIRONMENT
-
-
-async def _main(config: InstanceConfig, token_file: str | None) -> int:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    if config.boot_delay:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(config.boot_delay):
-                await stopping.wait()
-                return 0
-    token, invented = find_token(config.admin.token, Path(token_file) if token_file else None)
-    instance = Instance(config, EventWriter().write, token)
-    await instance.start()
-    if invented:
-        print(f"{config.name}: control API token: {token}", file=sys.stderr)  # noqa: T201 - shown once
-    instance.ready()
-    if config.crash_after is not None:
-        loop.call_later(config.crash_after, instance.process.kill)
-    await stopping.wait()
-    await instance.stop(config.drain)
-    return 0
-
-
-def _exit_with_stdin() -> None:
-    """Exit as soon as stdin ends: whoever started us is gone, and nothing may outlive it."""
-    with contextlib.suppress(OSError):
-        while os.read(0, 4096):
-            pass
-    os._exit(0)

@@ -24,6 +24,7 @@ NAMES = frozenset(
         "leak_memory",
         "out_of_memory",
         "block_event_loop",
+        "starve_cpu",
         "slow_query",
         "downstream_hangs",
         "database_locked",

@@ -206,6 +206,22 @@ async def test_with_a_deadline_of_its_own_the_app_gives_up_first() -> None:
         )
 
 
+@proves("starve_cpu")
+async def test_many_computing_threads_starve_the_event_loop() -> None:
+    async with here() as app, app.client() as computing, app.client() as other:
+        app.fault("starve_cpu", computes="500ms", when={"path": "/products"})
+        began = time.monotonic()
+        waiting = asyncio.create_task(asked(computing, "GET", "/products"))
+        await until(lambda: app.firings)
+        served = 0
+        while not waiting.done():
+            assert (await asked(other, "GET", "/products/1"))[0] == 200
+            served += 1
+        assert time.monotonic() - began >= 0.5
+        assert served < 200, "an instance that is not starved serves some thousands in that time"
+        assert (await waiting)[0] == 200
+
+
 @proves("block_event_loop")
 @pytest.mark.parametrize("work", ["sleep", "cpu"])
 @pytest.mark.parametrize("in_thread", [False, True])
