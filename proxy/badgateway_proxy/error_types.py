@@ -205,9 +205,9 @@ _ROWS: Final = (
     ErrorInfo(
         ErrorType.HTTP_REQUEST_ERROR, "2.3.16", None, "client",
         "The hop refused the client's request itself, with a 4xx.",
-        "A request that is malformed, too large or too slow to arrive.",
-        "No: the client must change its request.", None, breaker=False, generated_only=True,
-        parameters=("status-code", "status-phrase"), envoy="DPE", haproxy="PR, cR",
+        "A request that is malformed, too large, too slow to arrive, or one too many of this client (429).",
+        "No: the client must change its request; after a 429, wait.", None, breaker=False, generated_only=True,
+        parameters=("status-code", "status-phrase"), envoy="DPE, RL", haproxy="PR, cR",
     ),
     ErrorInfo(
         ErrorType.HTTP_REQUEST_DENIED, "2.3.17", 403, "client",
@@ -299,8 +299,8 @@ _ROWS: Final = (
     ErrorInfo(
         ErrorType.PROXY_INTERNAL_RESPONSE, "2.3.29", None, "proxy",
         "The hop answered by itself, as it is meant to, without asking the next hop.",
-        "Maintenance mode, or a page that the hop serves itself.",
-        "As the response says.", None, breaker=False, generated_only=True, envoy="FI", haproxy="LR",
+        "Maintenance, a rate limit of the whole server, load shedding, a login page: it is configured to.",
+        "As the response says.", None, breaker=False, generated_only=True, envoy="FI, OM", haproxy="LR",
     ),
     ErrorInfo(
         ErrorType.PROXY_INTERNAL_ERROR, "2.3.30", 500, "proxy",
