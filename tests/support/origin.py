@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from typing import Any
 
 from tests.support.answers import Answer, read_answer
@@ -17,14 +17,17 @@ Parts = tuple[bytes | asyncio.Event, ...]
 
 
 def made(*fields: str, body: bytes = b"body", status: str = "200 OK") -> bytes:
-    """A response with these fields (`Cache-Control: max-age=60`), a Date of now and a Content-Length."""
-    head = [f"HTTP/1.1 {status}", f"Date: {formatdate(usegmt=True)}", f"Content-Length: {len(body)}", *fields]
+    """A response with these fields (`Cache-Control: max-age=60`) and a Content-Length.
+
+    It has no Date, so that it is new when it comes, however slow the machine.
+    """
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *fields]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
 def not_modified(*fields: str) -> bytes:
     """A 304 with these fields."""
-    head = ["HTTP/1.1 304 Not Modified", f"Date: {formatdate(usegmt=True)}", *fields]
+    head = ["HTTP/1.1 304 Not Modified", *fields]
     return "\r\n".join(head).encode() + b"\r\n\r\n"
 
 
@@ -96,6 +99,17 @@ async def cached(
     chosen = {"name": "cdn", "tier": "cdn", "cache": {"enabled": True, **(cache or {})}, **settings}
     async with raw_upstream(origin.serve) as upstream, running_hop(upstream.address, **chosen) as hop:
         yield CachedOrigin(origin, hop)
+
+
+def age(answer: Answer) -> int:
+    """What its Age says."""
+    return int(answer.one("Age") or b"-1")
+
+
+def ttl(answer: Answer) -> int:
+    """For how many seconds it is fresh, as the cdn's own member of Cache-Status says."""
+    (found,) = re.findall(rb"; ttl=(-?[0-9]+)", answer.all("Cache-Status")[-1])
+    return int(found)
 
 
 def how(answer: Answer) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 
 from badgateway_proxy.configuration.config import merge_patch
 from tests.support.answers import read_answer
-from tests.support.origin import cached, how, made, not_modified
+from tests.support.origin import age, cached, how, made, not_modified, ttl
 from tests.support.peers import field
 from tests.support.processes import until
 
@@ -26,17 +27,25 @@ async def test_a_fresh_response_is_served_from_the_store() -> None:
         second = await shop.get("/products?page=1", "X-Request-ID: mine")
         assert (second.status, second.data) == (200, b"body")
         assert second.line == b"HTTP/1.1 200 OK"
-        assert second.all("Cache-Status") == [b"cdn; hit; ttl=49"]
-        assert second.one("Age") == b"10"
+        assert re.fullmatch(rb"cdn; hit; ttl=4[0-9]", second.one("Cache-Status") or b"")
+        assert 10 <= age(second) < 20
+        assert age(second) + ttl(second) == 59  # both are rounded down
         assert second.one("X-Request-ID") == b"mine"
         assert second.one("Via") == b"1.1 lb, 1.1 cdn"
-        assert second.one("Date") == first.one("Date")
+        assert second.one("Date") is not None  # which a cache adds where there is none
         assert second.one("Proxy-Status") is None
         assert len(shop.origin.requests) == 1
         miss, hit = await shop.hop.records(2)
         assert (miss["cache"], hit["cache"]) == ("miss", "hit")
         assert (hit["attempts"], hit["status"], hit["response_bytes"], hit["error"]) == ([], 200, 4, None)
-        assert hit["cache_status"] == "cdn; hit; ttl=49"
+        assert hit["cache_status"].encode() == second.one("Cache-Status")
+
+
+async def test_its_date_stays_what_it_was() -> None:
+    date = "Date: Fri, 31 Dec 2100 23:59:59 GMT"
+    async with cached(made(FRESH, date)) as shop:
+        for _ in range(2):
+            assert (await shop.get()).one("Date") == date[6:].encode()
 
 
 async def test_head_and_body_of_a_small_hit_are_one_packet_and_the_connection_stays() -> None:
@@ -51,9 +60,9 @@ async def test_head_and_body_of_a_small_hit_are_one_packet_and_the_connection_st
 
 async def test_the_age_of_a_response_adds_up_across_hops() -> None:
     async with cached(made("Cache-Control: max-age=100", "Age: 30")) as shop:
-        assert (await shop.get()).one("Age") == b"30"
+        assert age(await shop.get()) == 30
         shop.advance(20)
-        assert (await shop.get()).one("Age") == b"50"
+        assert 50 <= age(await shop.get()) < 60
         shop.advance(50)
         assert how(await shop.get()) == "fwd=stale"
 
@@ -114,8 +123,9 @@ async def test_cdn_cache_control_is_for_the_cache_and_cache_control_for_the_clie
 
 async def test_members_of_inner_caches_stay_before_ours() -> None:
     async with cached(made(FRESH, "Cache-Status: inner; hit; ttl=5")) as shop:
-        for member in (b"cdn; fwd=uri-miss; fwd-status=200; stored", b"cdn; hit; ttl=59"):
-            assert (await shop.get()).all("Cache-Status") == [b"inner; hit; ttl=5", member]
+        for word in ("fwd=uri-miss", "hit"):
+            answer = await shop.get()
+            assert (answer.all("Cache-Status")[0], how(answer)) == (b"inner; hit; ttl=5", word)
 
 
 async def test_vary_tells_requests_apart() -> None:
@@ -143,7 +153,7 @@ async def test_a_304_renews_what_is_stored() -> None:
         shop.advance(61)
         answer = await shop.get()
         assert (answer.status, answer.data, how(answer)) == (200, b"body", "fwd=stale")
-        assert answer.all("Cache-Status") == [b"cdn; fwd=stale; fwd-status=304; ttl=99"]
+        assert re.fullmatch(rb"cdn; fwd=stale; fwd-status=304; ttl=9[0-9]", answer.one("Cache-Status") or b"")
         assert (answer.one("X-Old"), answer.one("X-New")) == (b"1", b"1")
         assert answer.one("Cache-Control") == b"max-age=100"
         assert [member.name for member in answer.members] == ["lb", "cdn"]
@@ -206,7 +216,7 @@ async def test_a_client_that_has_it_gets_a_304() -> None:
         assert (answer.status, answer.line, answer.body) == (304, b"HTTP/1.1 304 Not Modified", b"")
         assert (answer.one("ETag"), answer.one("Vary"), answer.one("Content-Length")) == (b'"a"', b"Foo", None)
         assert answer.one("Content-Type") is None
-        assert answer.one("Age") == b"0"
+        assert 0 <= age(answer) < 10
         assert how(answer) == "hit"
         assert (await shop.get("/", 'If-None-Match: "b"')).status == 200
         assert len(shop.origin.requests) == 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
-from tests.support.origin import Parts, cached, how, made, not_modified
+from tests.support.origin import Parts, age, cached, how, made, not_modified, ttl
 from tests.support.processes import until
 
 SIE = "Cache-Control: max-age=10, stale-if-error=60"
@@ -25,8 +26,9 @@ async def test_a_stale_response_is_served_at_once_while_it_is_fetched_anew() -> 
         shop.advance(15)
         for _ in range(3):
             answer = await shop.get()
-            assert (answer.data, how(answer), answer.one("Age")) == (b"body", "hit", b"15")
-            assert answer.all("Cache-Status") == [b"cdn; hit; ttl=-6"]
+            assert (answer.data, how(answer)) == (b"body", "hit")
+            assert 15 <= age(answer) < 25
+            assert age(answer) + ttl(answer) == 9  # both are rounded down
         assert len(shop.origin.requests) == 2  # one fetches it, however many are served
         go_on.set()
         await until(lambda: not shop.hop.hop.in_flight)
@@ -48,7 +50,7 @@ async def test_it_is_asked_about_by_its_validator_and_without_the_clients_condit
         await until(lambda: not shop.hop.hop.in_flight)
         assert shop.origin.asked("If-None-Match") == b'"a"'
         assert [shop.origin.asked(name) for name in ("Range", "If-Range", "X-Other")] == [None, None, b"1"]
-        assert (await shop.get()).one("Age") == b"0"
+        assert 0 <= age(await shop.get()) < 10
 
 
 async def test_a_refresh_counts_against_nobodys_rate() -> None:
@@ -108,10 +110,11 @@ async def test_what_is_stale_stands_in_for_an_error_that_is_received(failure: st
         shop.advance(20)
         for _ in range(2):  # it is tried each time
             answer = await shop.get()
-            assert (answer.status, answer.data, answer.one("Age")) == (200, b"body", b"20")
+            assert (answer.status, answer.data) == (200, b"body")
+            assert 20 <= age(answer) < 30
             status = failure[:3]
-            member = f"cdn; fwd=stale; fwd-status={status}; ttl=-11; detail=stale-if-error"
-            assert answer.all("Cache-Status") == [member.encode()]
+            member = rf"cdn; fwd=stale; fwd-status={status}; ttl=-1[0-9]; detail=stale-if-error"
+            assert re.fullmatch(member.encode(), answer.one("Cache-Status") or b"")
             assert [each.name for each in answer.members] == ["lb", "cdn"]
             assert answer.members[-1].received_status == int(status)
         assert len(shop.origin.requests) == 3

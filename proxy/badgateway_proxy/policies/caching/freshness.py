@@ -116,7 +116,7 @@ def age_of(fields: Fields) -> float:
 
 
 def initial_age(fields: Fields, *, delay: float, wall: float) -> float:
-    """corrected_initial_age of RFC 9111 section 4.2.3.
+    """corrected_initial_age of RFC 9111 section 4.2.3, but for the second that a Date may be wrong by.
 
     Args:
         fields: the response's header section.
@@ -124,9 +124,9 @@ def initial_age(fields: Fields, *, delay: float, wall: float) -> float:
         wall: seconds since the epoch at which the response came.
     """
     date = parse_date(first_of(fields, b"date") or b"")
-    apparent = 0.0 if date is None else max(0.0, wall - date)
-    # A Date has whole seconds: a response made in this very second looks up to a second old.
-    return max(apparent if apparent >= 1 else 0.0, age_of(fields) + delay)
+    # A Date has whole seconds, rounded down: what was made in its last moment would seem a second old at once.
+    apparent = 0.0 if date is None else max(0.0, wall - date - 1)
+    return max(apparent, age_of(fields) + delay)
 
 
 def explicit_lifetime(fields: Fields, said: Directives, *, wall: float) -> float | None:
