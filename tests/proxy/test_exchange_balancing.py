@@ -73,17 +73,19 @@ async def test_what_belongs_together_goes_to_one_endpoint_and_elsewhere_when_tha
         balancing = {"policy": "maglev", "hash_on": "header:X-User"}
         async with running_hop(*addresses, balancing=balancing) as hop:
             homes: list[str] = []
-            for user in range(12):
-                home = await endpoints_asked(hop, 3, f"X-User: {user}")
+            for user in range(40):  # so many that no endpoint is left without one
+                home = await endpoints_asked(hop, 2, f"X-User: {user}")
                 assert len(home) == 1
                 homes += home
             assert set(homes) == set(addresses)
             change(hop, balancing={"drain": [homes[0]]})
             (elsewhere,) = await endpoints_asked(hop, 3, "X-User: 0")
             assert elsewhere != homes[0]
-            for user, theirs in enumerate(homes):
-                if theirs != homes[0]:
-                    assert list(await endpoints_asked(hop, 1, f"X-User: {user}")) == [theirs]
+            others = [user for user, home in enumerate(homes) if home != homes[0]]
+            stayed = [
+                user for user in others if [homes[user]] == list(await endpoints_asked(hop, 1, f"X-User: {user}"))
+            ]
+            assert len(stayed) > 0.7 * len(others)  # with a modulo, half of them
 
 
 # -- sticky sessions -----------------------------------------------------------------------------------
