@@ -166,6 +166,7 @@ class HedgingExchange(Exchange):
             self._permit = racer.permit
             self._abandon(racer.attempt)
             racer.attempt.record.details = GIVEN_UP
+            racer.attempt.note_time()
             _over(racer)
 
 

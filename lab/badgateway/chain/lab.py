@@ -214,7 +214,8 @@ class Lab:
         """
         for _, name in names_in(patch):
             self._node(name)
-        configuration = await self._hop(hop).patch(with_addresses(patch, self.urls))
+        urls = self.urls if self._assembly is None else self._assembly.known_urls
+        configuration = await self._hop(hop).patch(with_addresses(patch, urls))
         self._patched.setdefault(hop, {}).update(dict.fromkeys(leaves(patch)))
         self._ordered(patch={hop: patch})
         return configuration

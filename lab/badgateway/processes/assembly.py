@@ -114,8 +114,7 @@ class Assembly:
                     f"{scheme}://{self._known_as(node)}:{self._addresses[node][0]}" for node in after
                 ]
                 given = {**self._tls_files(name, host), **self._resolver()}
-                urls = {node: f"http://{self._known_as(node)}:{port}" for node, (port, _) in self._addresses.items()}
-                config = self._chain.hop_config(name, wiring, given, urls)
+                config = self._chain.hop_config(name, wiring, given, self.known_urls)
             elif name == DNS:
                 config = InstanceConfig.model_validate({**wiring, "name": name, "dns": self._names()})
             else:
@@ -127,6 +126,14 @@ class Assembly:
             lines = [f"{path_text((name, *found.where))}: {found.what}" for found in findings(error, {})]
             raise InvalidRequest("\n".join(lines)) from None
         return config.model_dump(mode="json")
+
+    @property
+    def known_urls(self) -> dict[str, str]:
+        """Where hops look for each node: by name where the chain has DNS."""
+        return {
+            node: f"{self._scheme(node if node in self._chain.hops else APP_TIER)}://{self._known_as(node)}:{port}"
+            for node, (port, _) in self._addresses.items()
+        }
 
     def _known_as(self, node: str) -> str:
         """What a hop's upstream is written as."""

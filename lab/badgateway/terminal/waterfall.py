@@ -97,6 +97,7 @@ def _hop_rows(record: Mapping[str, Any], zero: float, names: Mapping[str, str]) 
         words += f", {_CACHED[cache]}" if (cache := str(record.get("cache"))) in _CACHED else ", no attempt made"
         yield Row(f"{hop} → nobody", start, (), words, failed=bool(record.get("error")))
     waited = f", after {seconds(float(record['queued']))} in line" if record.get("queued") else ""
+    unrepeated = f"; no retry: {record['not_retried']}" if record.get("not_retried") else ""
     for number, attempt in enumerate(attempts, start=1):
         target = names.get(str(attempt["endpoint"]), str(attempt["endpoint"]))
         ordinal = f" #{number}" if len(attempts) > 1 else ""
@@ -107,7 +108,9 @@ def _hop_rows(record: Mapping[str, Any], zero: float, names: Mapping[str, str]) 
             f"{hop} → {target}{ordinal}",
             start + float(attempt["started"]),
             phases,
-            _attempt_outcome(attempt, sum(length for _, length in phases)) + (waited if number == 1 else ""),
+            _attempt_outcome(attempt, sum(length for _, length in phases))
+            + (waited if number == 1 else "")
+            + (unrepeated if number == len(attempts) else ""),
             failed=failed,
             # of a response that began well they only repeat its head
             note=f"first bytes: {shortened(first_bytes)}" if first_bytes and not attempt.get("status") else "",
@@ -120,6 +123,8 @@ def _hop_rows(record: Mapping[str, Any], zero: float, names: Mapping[str, str]) 
 
 def _attempt_outcome(attempt: Mapping[str, Any], length: float) -> str:
     words = _outcome(attempt)
+    if not words and attempt.get("details"):
+        return f"{attempt['details']}, {seconds(length)}"
     if not words:
         return f"broken off in {attempt.get('phase')}, {seconds(length)}"
     if attempt.get("error"):

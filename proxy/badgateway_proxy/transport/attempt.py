@@ -274,6 +274,11 @@ class Attempt:
         record.details = error.details
         if error.first_bytes:
             record.first_bytes = error.first_bytes
+        self.note_time()
+
+    def note_time(self) -> None:
+        """Note in the record how long the attempt's last phase, in which it ends, had gone on."""
+        record = self.record
         took = self._lap()
         match record.phase:
             case Phase.CONNECT:

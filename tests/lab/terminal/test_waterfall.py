@@ -36,6 +36,22 @@ def test_waiting_in_line_for_a_connection_is_told_of_the_first_attempt() -> None
     assert two == "lb → app-2 #2 |....w| 200, 100 ms"
 
 
+def test_why_there_was_no_further_attempt_is_told_of_the_last() -> None:
+    tries = [
+        attempt(f"127.0.0.1:900{n}", connect=0.1, status=None, error="connection_refused", phase="connect")
+        for n in (1, 2)
+    ]
+    one, two = waterfall.rows(trace(record("lb", *tries, not_retried="attempts used up")), NAMES)
+    assert one.outcome == "connection_refused in connect, 100 ms"
+    assert two.outcome == "connection_refused in connect, 100 ms; no retry: attempts used up"
+
+
+def test_an_attempt_that_lost_against_another_says_so() -> None:
+    lost = attempt("127.0.0.1:9001", wait=0.1, status=None, details="given up, as another attempt answered first")
+    [row] = waterfall.rows(trace(record("lb", lost)), NAMES)
+    assert row.outcome == "given up, as another attempt answered first, 100 ms"
+
+
 def test_a_hop_that_asked_nobody_says_so() -> None:
     refusal = record("lb", status=503, generated=True, error="destination_unavailable")
     (line,) = waterfall.lines(trace(refusal), NAMES, width=5)
