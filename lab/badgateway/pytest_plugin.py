@@ -72,7 +72,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         result = yield
         for lab in item.stash.get(_LABS, []):
             _must_have_fired(lab)
-    except pytest.skip.Exception:
+    except (pytest.skip.Exception, pytest.exit.Exception, KeyboardInterrupt, SystemExit):
         raise
     except BaseException:
         for lab in item.stash.get(_LABS, []):

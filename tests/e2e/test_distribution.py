@@ -46,6 +46,9 @@ def test_the_wheel_holds_the_three_packages_their_types_and_the_scenarios(built:
         assert f"{package}/py.typed" in names
     assert {f"badgateway/scenarios/{name}" for name in scenario_files()} <= names
     assert not [name for name in names if name.startswith(("tests/", "proxy/", "lab/"))]
+    entry_points = next(name for name in names if name.endswith(".dist-info/entry_points.txt"))
+    told = zipfile.ZipFile(wheel).read(entry_points).decode()
+    assert "[pytest11]\nbadgateway = badgateway.pytest_plugin" in told
 
 
 def test_the_sdist_holds_what_it_takes_to_build_and_test(built: Path) -> None:

@@ -125,8 +125,7 @@ def _let_go() -> None:
     """In a forked child: do not keep the labs of the parent alive when that is gone."""
     for process in _open:
         if process.stdin is not None:
-            os.close(process.stdin.fileno())
-            process.stdin = None
+            process.stdin.close()
 
 
 os.register_at_fork(after_in_child=_let_go)
