@@ -21,7 +21,6 @@ from badgateway_proxy.configuration.config import HopConfig
 from badgateway_proxy.configuration.resolver_settings import ResolverSettings
 from badgateway_proxy.configuration.tls_settings import UpstreamTlsSettings
 from badgateway_proxy.errors import HopError
-from badgateway_proxy.exchange import Exchange
 from badgateway_proxy.hedging import exchange_class
 from badgateway_proxy.policies.affinity import Affinity
 from badgateway_proxy.policies.balancer import EndpointState
@@ -162,10 +161,10 @@ class Hop:
         self.in_flight += 1
         return self._exchange(self, client, request, body).run()
 
-    def serve_behind(self, exchange: Exchange) -> None:
-        """Serve a request that no client waits for."""
+    def serve_behind(self, exchanging: Coroutine[Any, Any, None]) -> None:
+        """Run an exchange that no client waits for."""
         self.in_flight += 1
-        self.spawn(exchange.run())
+        self.spawn(exchanging)
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
         """Do something beside the exchanges; it ends with the event loop at the latest."""

@@ -52,7 +52,7 @@ class _OtherVersionError(Exception):
 class CachingExchange(Exchange):
     """One request, through a hop's cache. Args as for `Exchange`."""
 
-    __slots__ = ("_asked", "_cache", "_flight", "_refreshing", "_stored", "_validating", "_why")
+    __slots__ = ("_asked", "_cache", "_flight", "_received", "_refreshing", "_stored", "_validating", "_why")
 
     reply_class = CachingReply
 
@@ -67,6 +67,8 @@ class CachingExchange(Exchange):
         self._validating = False
         #: Whether this is nobody's request, made for the store alone.
         self._refreshing = False
+        #: The status that the next hop answered with.
+        self._received: int | None = None
         #: Why it went on, in RFC 9211's words.
         self._why = "uri-miss"
         self._asked: Asked
@@ -86,7 +88,7 @@ class CachingExchange(Exchange):
         now = self._started + self._hop.clock.offset
         stored = cache.find(asked)
         if self._refreshing:
-            return await self._fetch_for_the_store()
+            return await self._fetch()
         if stored is not None and asked.plain and stored.until > now and self._body is NO_BODY:
             return await self._serve(stored, CacheResult.HIT, now)
         if not asked.served or self._body is not NO_BODY or asked.directives.no_store:
@@ -106,14 +108,6 @@ class CachingExchange(Exchange):
             details = "only-if-cached, and nothing that is stored may be used"
             raise HopError(ErrorType.PROXY_INTERNAL_RESPONSE, details, phase=Phase.CONNECT, status=504)
         return await self._fetch()
-
-    async def _fetch_for_the_store(self) -> bool:
-        stored = self._stored
-        assert stored is not None
-        try:
-            return await self._fetch()
-        finally:
-            stored.refreshing = False
 
     async def _fetch(self) -> bool:
         """Get it from the origin, or from whoever is getting it already."""
@@ -172,9 +166,9 @@ class CachingExchange(Exchange):
             return
         stored.refreshing = True
         hop, client = self._hop, cast("ClientConnection", Nobody(self._client))
-        exchange = CachingExchange(hop, client, unconditional(self._request), EMPTY_PAYLOAD)
+        exchange = type(self)(hop, client, unconditional(self._request), EMPTY_PAYLOAD)
         exchange._stored, exchange._refreshing, exchange._why = stored, True, "stale"
-        hop.serve_behind(exchange)
+        hop.serve_behind(_refresh(exchange, stored))
 
     # -- serving ---------------------------------------------------------------------------------------
 
@@ -203,11 +197,11 @@ class CachingExchange(Exchange):
         name = self._hop.token
         if result is CacheResult.HIT or (result is CacheResult.STALE and not asked_for):
             return cache_status.hit(name, ttl)
-        attempts = self._record.attempts
-        status = attempts[-1].status if attempts else None
         detail = "stale-if-error" if result is CacheResult.STALE else ""
         collapsed = result is CacheResult.COLLAPSED
-        return cache_status.forwarded(name, self._why, status=status, ttl=ttl, collapsed=collapsed, detail=detail)
+        return cache_status.forwarded(
+            name, self._why, status=self._received, ttl=ttl, collapsed=collapsed, detail=detail
+        )
 
     def _stands_in(self) -> bool:
         """Whether what is stored may be served in place of an error (RFC 5861 section 4)."""
@@ -229,6 +223,7 @@ class CachingExchange(Exchange):
 
     async def _relay(self, attempt: Attempt, head: ResponseHead) -> bool:
         asked, cache, flight, stored = self._asked, self._cache, self._flight, self._stored
+        self._received = head.status
         if flight is None:
             cache.invalidate(invalidated(asked.method, asked.resource, head.status, head.headers))
             return await self._pass_on(attempt, head)
@@ -301,3 +296,10 @@ class CachingExchange(Exchange):
         text, own = self._hop.relay_member(attempt.endpoint.text, head.status)
         self._record.proxy_status = text
         return b", ".join((*values_of(head.headers, b"proxy-status"), own))
+
+
+async def _refresh(exchange: CachingExchange, stored: Stored) -> None:
+    try:
+        await exchange.run()
+    finally:
+        stored.refreshing = False
