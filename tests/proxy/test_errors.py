@@ -22,5 +22,5 @@ def test_says_so_in_words() -> None:
 
 
 def test_phases_are_the_words_of_the_records() -> None:
-    assert [phase.value for phase in Phase] == ["client", "connect", "send", "wait", "receive"]
+    assert [phase.value for phase in Phase] == ["client", "admission", "connect", "send", "wait", "receive"]
     assert pickle.loads(pickle.dumps(Phase.WAIT)) is Phase.WAIT
