@@ -33,6 +33,7 @@ OWN_WORDS = {
     "maglev",
 }
 """Causes that are neither an error type, nor a fault, nor a step: a request, or a setting, that makes it happen."""
+LONGEST_PAUSE = 0.2
 LONGEST_TRAFFIC = 6.0
 """Seconds. A scenario takes less than ten, on a busy machine too."""
 
@@ -109,7 +110,8 @@ def _looks_inside(e: Expectation) -> bool:
 @by_id
 def test_it_wastes_no_time(id_: str) -> None:
     scenario = SCENARIOS[id_]
-    assert not any(isinstance(step, PauseStep) for step in scenario.steps)
+    pauses = [step.pause for step in scenario.steps if isinstance(step, PauseStep)]
+    assert sum(pauses) <= LONGEST_PAUSE  # what sockets really need; policies' time is advanced
     assert max((stream.end for stream in scenario.traffic), default=0.0) <= LONGEST_TRAFFIC
 
 
