@@ -7,20 +7,32 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import repeat
+from itertools import count, repeat
 from os import sched_getaffinity, sched_setaffinity
 from typing import Any
 
+from badgateway_proxy.configuration.admission import (
+    BandwidthCapSettings,
+    CaptivePortalSettings,
+    ClientRateLimitSettings,
+    TokenBucketSettings,
+)
 from badgateway_proxy.configuration.config import load_config
 from badgateway_proxy.configuration.settings import BreakerSettings, RetryBudgetSettings, RetrySettings
+from badgateway_proxy.configuration.upstream_limits import AdaptiveConcurrencySettings, UpstreamLimitSettings
 from badgateway_proxy.error_types import ErrorType
 from badgateway_proxy.errors import Phase
+from badgateway_proxy.policies.adaptive_concurrency import adaptive_limit
 from badgateway_proxy.policies.affinity import Affinity
 from badgateway_proxy.policies.balancer import EndpointState
+from badgateway_proxy.policies.bandwidth_cap import BandwidthCap
 from badgateway_proxy.policies.breaker import Breaker, Outcome
+from badgateway_proxy.policies.captive_portal import Sessions
 from badgateway_proxy.policies.endpoint_set import EndpointSet
 from badgateway_proxy.policies.retry import RetryPolicy
 from badgateway_proxy.policies.retry_budget import RetryBudget
+from badgateway_proxy.policies.token_bucket import ClientBuckets, TokenBucket
+from badgateway_proxy.policies.upstream_limits import UpstreamLimits
 from benchmarks import machine
 from benchmarks.figures import Effort, Figure, Row, spread
 
@@ -37,7 +49,7 @@ def measure(effort: Effort) -> Figure:
     before = sched_getaffinity(0)
     sched_setaffinity(0, {machine.cores()[0]})
     try:
-        decisions = {**_balancing(), **_beside()}
+        decisions = {**_balancing(), **_beside(), **_limits()}
         readings: dict[str, list[float]] = {name: [] for name in decisions}
         for _ in range(effort.rounds):
             for name, decision in decisions.items():
@@ -122,6 +134,38 @@ def _beside() -> dict[str, Decision]:
         "breaker: permit and report": call,
         "retry: whether and when": again,
         "retry budget: take and give back": lease,
+    }
+
+
+def _limits() -> dict[str, Decision]:
+    rate = {"max_tokens": 1000, "tokens_per_fill": 1000}
+    server = TokenBucket(TokenBucketSettings.model_validate(rate), 0.0)
+    clients = ClientBuckets(ClientRateLimitSettings.model_validate(rate))
+    cap = BandwidthCap(BandwidthCapSettings(bytes=10**9), 0.0)
+    sessions = Sessions(CaptivePortalSettings(enabled=True))
+    sessions.log_in(b"198.51.100.7", 0.0)
+    limits = UpstreamLimits(UpstreamLimitSettings(max_requests=10, max_pending_requests=10))
+    gradient = adaptive_limit(AdaptiveConcurrencySettings(algorithm="gradient"))
+    assert gradient is not None
+    moments = count()
+
+    def cap_one() -> None:
+        cap.count(1000, 0.0)
+        cap.is_used_up(0.0)
+
+    def pass_through() -> None:
+        limits.arrive()
+        limits.leave()
+
+    return {
+        "rate limit of the server": lambda: server.take(next(moments) / 1e6),
+        "rate limit of a client": lambda: clients.take(b"198.51.100.7", next(moments) / 1e6),
+        "bandwidth cap: count, and ask": cap_one,
+        "captive portal: is it logged in": lambda: sessions.is_logged_in(b"198.51.100.7", 0.0),
+        "upstream limits: arrive and leave": pass_through,
+        "adaptive concurrency (gradient): one sample": lambda: gradient.sample(
+            0.01, next(moments) / 1e3, in_flight=5, dropped=False
+        ),
     }
 
 
