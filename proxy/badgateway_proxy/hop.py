@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from aiohttp import StreamReader
@@ -34,6 +34,7 @@ from badgateway_proxy.records import ExchangeRecord, Recorder
 from badgateway_proxy.reply import Reply
 from badgateway_proxy.transport.attempt import Deadlines
 from badgateway_proxy.transport.client_connection import ClientConnection
+from badgateway_proxy.transport.discovery import Discovery
 from badgateway_proxy.transport.driving import Exchanging
 from badgateway_proxy.transport.health_prober import HealthProber
 from badgateway_proxy.transport.pool import Pool, PoolLimits, TlsClient
@@ -81,6 +82,7 @@ class Hop:
         self.pool = Pool(self.loop, _pool_limits(config), _response_limits(config))
         self.endpoints = EndpointSet(config, self.random, self._endpoint_changed, self.clock.now())
         self._prober = HealthProber(self.loop, self.pool, self._checked)
+        self._discovery = Discovery(self.loop, self._discovered)
         self._retries = RetryBudget(config.retry.budget)
         self.cache: Cache | None = None
         self._tasks: set[asyncio.Task[object]] = set()
@@ -98,6 +100,7 @@ class Hop:
         if config.resolver != self._resolver_settings:
             self._resolver_settings = config.resolver
             self.pool.resolve_by(resolver_for(self.loop, config.resolver))
+        self._discovery.configure(config, self.pool.resolver)
         #: Tells which requests belong together; None where that does not matter.
         self.affinity = affinity if (affinity := Affinity(config.balancing)).on else None
         #: What watches how attempts end; None where nothing does.
@@ -227,8 +230,13 @@ class Hop:
     def _checked(self, endpoint: EndpointState, passed: bool, words: str) -> None:
         self.endpoints.checked(endpoint, passed, words, self.clock.now())
 
+    def _discovered(self, found: Mapping[str, Sequence[str]]) -> None:
+        self.endpoints.discovered(found, self.clock.now())
+        self._prober.configure(self.config.health, self.deadlines, [*self.endpoints.members])
+
     def close(self) -> None:
-        """Check nothing any more, and close every connection to endpoints, also those in use."""
+        """Look for nothing any more, and close every connection to endpoints, also those in use."""
+        self._discovery.close()
         self._prober.close()
         self.pool.close()
 

@@ -31,7 +31,7 @@ def nameserver_address(text: str) -> tuple[str, int]:
 
 
 class ResolverSettings(Section):
-    """How names of upstreams are looked up: for each new connection, as answers are not kept."""
+    """How names of upstreams are looked up: for each new connection, as answers are not kept; or see strict_dns."""
 
     nameserver: Annotated[str, AfterValidator(_nameserver)] | None = None
     """The DNS server to ask, such as 127.0.0.1:5353; unset: the system's resolver, which does not tell the RCODE.
@@ -39,3 +39,10 @@ class ResolverSettings(Section):
     retransmit: PositiveDuration = text_default("400ms")
     """How long an answer is waited for before the question is sent again, after a pause that grows; altogether no
     longer than timeouts.connect. HAProxy: timeout retry."""
+    strict_dns: bool = False
+    """Make every address of an upstream's name an endpoint of its own, as Envoy's cluster type STRICT_DNS does, and
+    look the names up again and again. While a lookup fails or takes longer than timeouts.connect, the name itself is
+    the endpoint, so that requests tell what is wrong. Weights and draining then go by the addresses found; TLS needs
+    upstream_tls.server_name. nginx: server NAME resolve. HAProxy: server-template."""
+    refresh_rate: PositiveDuration = text_default("5s")
+    """With strict_dns: how long after a lookup the next one begins. Envoy: dns_refresh_rate."""

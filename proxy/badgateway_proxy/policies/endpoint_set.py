@@ -6,7 +6,7 @@ chooses among those that are left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -61,6 +61,7 @@ class EndpointSet:
         self._rand = rand
         self._listener = listener
         self._members: dict[str, EndpointState] = {}
+        self._found: Mapping[str, Sequence[str]] = {}
         self._checks: dict[EndpointState, CheckedHealth] = {}
         self._order: Sequence[EndpointState] = ()
         self._available: Sequence[EndpointState] = ()
@@ -84,7 +85,7 @@ class EndpointSet:
         before = self._members
         self._members = {}
         order = []
-        for upstream in config.upstreams:
+        for upstream in self._expanded(config.upstreams):
             endpoint = parse_endpoint(upstream)
             if config.upstream_tls.enabled is not None:
                 endpoint = replace(endpoint, tls=config.upstream_tls.enabled)
@@ -99,6 +100,19 @@ class EndpointSet:
         self._configure_checks(config, now)
         self._configure_outlier(config, now)
         self._renew(now)
+
+    def discovered(self, found: Mapping[str, Sequence[str]], now: float) -> None:
+        """Have other endpoints in the place of some upstreams: for each of these, where it was found to be."""
+        before = self._members
+        self._found = found
+        self.configure(self._config, now)
+        for address in before.keys() - self._members.keys():
+            self._listener(before[address], "removed", "discovery")
+        for address in self._members.keys() - before.keys():
+            self._listener(self._members[address], "added", "discovery")
+
+    def _expanded(self, upstreams: Iterable[str]) -> Iterable[str]:
+        return (address for upstream in upstreams for address in self._found.get(upstream) or (upstream,))
 
     def _set_draining(self, settings: BalancingSettings, now: float) -> None:
         for address, member in self._members.items():

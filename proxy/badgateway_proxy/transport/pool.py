@@ -56,7 +56,8 @@ class Pool:
         self._limits = limits
         self._response = response
         self._tls: TlsClient | None = None
-        self._resolver: Resolver = SystemResolver(loop)
+        #: Looks up names; `resolve_by` sets it.
+        self.resolver: Resolver = SystemResolver(loop)
         self._idle: dict[str, deque[UpstreamConnection]] = {}  # by the endpoint's address: see `_key`
         self._all: set[UpstreamConnection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -76,7 +77,7 @@ class Pool:
 
     def resolve_by(self, resolver: Resolver) -> None:
         """Look up names by this from now on. What is connected stays so, whatever the names mean by now."""
-        self._resolver = resolver
+        self.resolver = resolver
 
     def idle_connection(self, endpoint: Endpoint, now: float) -> UpstreamConnection | None:
         """The idle connection used last (the likeliest to be alive), or None. `now` is the loop's time in seconds."""
@@ -196,7 +197,7 @@ class Pool:
         """Where an endpoint may be reached: (address, family), in the resolver's order."""
         if endpoint.host in _LOOPBACK:
             return _LOOPBACK[endpoint.host]
-        addresses = await self._resolver.addresses(endpoint.host)
+        addresses = await self.resolver.addresses(endpoint.host)
         allowed = [each for each in addresses if self._limits.allow_public or _is_near(each[0])]
         if not allowed:
             details = f"{addresses[0][0]} is neither loopback nor private"

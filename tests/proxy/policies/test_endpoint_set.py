@@ -123,6 +123,21 @@ def test_other_addresses_leave_what_is_known_of_those_that_stay() -> None:
     )  # an attempt that was still under way
 
 
+def test_endpoints_that_were_found_stand_in_an_upstream_s_place_until_none_is() -> None:
+    probed = Probed("app:9001", C)
+    probed.set.discovered({"app:9001": (B, A)}, 1.0)
+    assert probed.picks(6) == {A: 2, B: 2, C: 2}
+    assert sorted(probed.told) == [
+        (A, "added", "discovery"), (B, "added", "discovery"), ("app:9001", "removed", "discovery")
+    ]  # fmt: skip
+    kept = probed[B]
+    probed.set.discovered({"app:9001": (B,)}, 2.0)
+    probed.configure("app:9001", C, balancing={"drain": [C]})
+    assert (probed.picks(2), probed[B]) == ({B: 2}, kept)
+    probed.set.discovered({}, 3.0)
+    assert list(probed.states()) == ["app:9001", C]
+
+
 def test_whose_turn_it_is_outlasts_a_patch_that_has_nothing_to_do_with_it() -> None:
     tested = Probed()
     first = tested.set.pick()
