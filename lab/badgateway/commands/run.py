@@ -13,11 +13,14 @@ import click
 
 from badgateway.chain.errors import EnvironmentProblem
 from badgateway.chain.lab import Lab
+from badgateway.control.client import TOKEN_VARIABLE, ControlClient, connect
 from badgateway.processes.forkserver import ForkServer
 from badgateway.reports.github import github_annotations, step_summary
 from badgateway.reports.html import html_report
 from badgateway.reports.jsonreport import json_report
 from badgateway.reports.junit import junit_report
+from badgateway.running.labview import LabFactory
+from badgateway.running.remote import RemoteLab
 from badgateway.running.results import ScenarioResult, exit_code
 from badgateway.running.runner import RunEvent, exception_of, run_many
 from badgateway.scenario import catalogue
@@ -49,6 +52,7 @@ Examples:
   badgateway run --all --jobs 2 --junit report.xml
   badgateway run --all --json report.json --html report.html
   badgateway run my-scenario.yaml --without-cause   does it fail without its fault?
+  badgateway run 502 --attach http://127.0.0.1:8500   in the chain that runs there
   badgateway run 504 --json - | jq .
 
 \b
@@ -81,6 +85,16 @@ Exit codes: 0 all held · 1 an expectation failed · 2 a file is wrong (nothing 
     is_flag=True,
     help="Take out what makes each happen, all of it and each part alone; exit 1 if one holds all the same.",
 )
+@click.option(
+    "--attach",
+    metavar="URL",
+    help="Run them in the chain with this control API, one after the other; it is reset before and after each.",
+)
+@click.option(
+    "--token",
+    metavar="TEXT",
+    help=f"Token of that API; by default that of `badgateway up`, or {TOKEN_VARIABLE}.",
+)
 @click.option("--fail-fast", is_flag=True, help="Begin no more once one has failed.")
 @click.option("-v", "--verbose", is_flag=True, help="Every step and what was measured, not only what failed.")
 @click.pass_obj
@@ -94,13 +108,19 @@ def command(
     html_to: Path | None,
     github: bool,
     without_cause: bool,
+    attach: str | None,
+    token: str | None,
     fail_fast: bool,
     verbose: bool,
 ) -> int:
     """Run scenarios, each in a chain of its own on ephemeral ports. Exit 1 if an expectation failed.
 
     With --without-cause it is the other way round: each must fail then, and one that holds proves nothing.
+
+    With --attach, what a scenario's chain differs in is patched while it runs; a scenario that needs something that
+    can only be started with (instances, TLS, a DNS server, a deployment) is skipped, and says so.
     """
+    control = _attached(attach, token, jobs)
     if json_to is not None and json_to != STDOUT and not json_to.endswith(".json"):
         # `run --json 502`: the word after --json is a scenario, and must never be taken for a file to write
         words, json_to = (json_to, *words), STDOUT
@@ -112,7 +132,10 @@ def command(
     started = time.monotonic()
     show = _show(len(scenarios), verbose=verbose, report_on_stdout=json_to == STDOUT)
     with show:
-        results = run_until_interrupted(_run(scenarios, show, jobs or default_jobs(), fail_fast, forkserver))
+        factory: LabFactory = functools.partial(Lab.start, forkserver=forkserver)
+        if control is not None:
+            factory, jobs = functools.partial(RemoteLab.fitted, control), 1
+        results = run_until_interrupted(_run(scenarios, show, jobs or default_jobs(), fail_fast, factory))
     elapsed = time.monotonic() - started
     _report(results, json_report, json_to)
     _report(results, junit_report, None if junit_to is None else str(junit_to))
@@ -121,6 +144,16 @@ def command(
         _tell_github(results, on_stderr=json_to == STDOUT)
     click.echo(summary(results, elapsed), err=json_to == STDOUT)
     return exit_code(results)
+
+
+def _attached(url: str | None, token: str | None, jobs: int | None) -> ControlClient | None:
+    if url is None:
+        if token is not None:
+            raise click.UsageError("--token is for --attach")
+        return None
+    if jobs not in (None, 1):
+        raise click.UsageError("--attach runs one scenario at a time: they share one chain")
+    return connect(url.rstrip("/"), token)
 
 
 def _tell_github(results: list[ScenarioResult], *, on_stderr: bool) -> None:
@@ -142,7 +175,7 @@ def _show(total: int, *, verbose: bool, report_on_stdout: bool) -> RunShow:
 
 
 async def _run(
-    scenarios: Sequence[Scenario], show: RunShow, jobs: int, fail_fast: bool, forkserver: ForkServer | None
+    scenarios: Sequence[Scenario], show: RunShow, jobs: int, fail_fast: bool, factory: LabFactory
 ) -> list[ScenarioResult]:
     def on_event(event: RunEvent) -> None:
         if event.kind == "started":
@@ -150,7 +183,6 @@ async def _run(
         elif event.kind == "done":
             show.ended(event.result)
 
-    factory = functools.partial(Lab.start, forkserver=forkserver)
     try:
         return await run_many(scenarios, factory, jobs=jobs, fail_fast=fail_fast, on_event=on_event)
     except BaseExceptionGroup as group:

@@ -82,6 +82,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType(
         "PATCH /api/hops/{name}": Operation(_ANY, (404, 409, 413, 503), body={"$ref": "#/components/schemas/HopPatch"}),
         "POST /api/hops/{name}/breaker": Operation(_ANY, (404, 409, 413, 503), body=messages.BreakerOrder),
         "POST /api/hops/{name}/cache/purge": Operation(messages.Purged, (404, 409, 413, 503), body=_PURGE),
+        "GET /api/processes/{name}/state": Operation(_ANY, (404, 503)),
         "POST /api/processes/{name}/restart": Operation(messages.Restarted, (404, 409, 503)),
         "POST /api/processes/{name}/stop": Operation(messages.Chain, (404, 409, 503)),
         "POST /api/clock": Operation(messages.Advanced, (409, 413, 503), body=messages.ClockOrder),

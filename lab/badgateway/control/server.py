@@ -129,6 +129,7 @@ class _Api:
             web.patch("/api/hops/{name}", self.patch_hop),
             web.post("/api/hops/{name}/breaker", self.breaker),
             web.post("/api/hops/{name}/cache/purge", self.purge),
+            web.get("/api/processes/{name}/state", self.state),
             web.post("/api/processes/{name}/restart", self.restart),
             web.post("/api/processes/{name}/stop", self.stop),
             web.post("/api/clock", self.clock),
@@ -231,6 +232,13 @@ class _Api:
         of_all(request, "a purge")
         name = _require(request.match_info["name"], self._lab.hops, "hop is called")
         return web.json_response({"purged": await self._lab.purge(name, await _json_object(request))})
+
+    async def state(self, request: web.Request) -> web.Response:
+        """What a hop or instance says of itself now, as its own admin API does: endpoints, breaker, counts."""
+        known = [*self._lab.hops, *self._lab.instances]
+        return web.json_response(
+            await self._lab.state(_require(request.match_info["name"], known, "hop or instance is called"))
+        )
 
     async def restart(self, request: web.Request) -> web.Response:
         """Restart a process on its ports and wait until it is ready; "lost": faults and patches that ended with it."""

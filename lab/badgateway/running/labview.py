@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from badgateway.chain.errors import InvalidRequest
 from badgateway.chain.spec import ChainSpec
 from badgateway.running.results import TraceLike
+
+
+class UnfitError(InvalidRequest):
+    """This lab cannot be, or do, what the scenario needs; the scenario is then skipped, not run differently."""
 
 
 class FaultLike(Protocol):

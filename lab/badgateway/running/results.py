@@ -12,7 +12,8 @@ from badgateway.scenario.model import Scenario
 
 Outcome = Literal["held", "failed", "invalid", "environment", "skipped"]
 """All held; an expectation failed; the running chain refused what the scenario asked; the machine was in the way;
-not run, because an earlier one failed and the run was to stop there."""
+not run, because an earlier one failed and the run was to stop there, or because the lab at hand cannot do what it
+needs."""
 
 EXIT_CODES: Mapping[Outcome, int] = {"held": 0, "skipped": 0, "failed": 1, "invalid": 2, "environment": 3}
 

@@ -16,7 +16,7 @@ from badgateway.running.acting import act
 from badgateway.running.alerts import check_alerts
 from badgateway.running.counterproof import turn_round
 from badgateway.running.examples import examples
-from badgateway.running.labview import FaultLike, LabFactory, LabLike
+from badgateway.running.labview import FaultLike, LabFactory, LabLike, UnfitError
 from badgateway.running.load import run_traffic
 from badgateway.running.measuring import evaluate
 from badgateway.running.observations import Observation
@@ -62,6 +62,8 @@ async def run_scenario(scenario: Scenario, lab_factory: LabFactory, *, on_event:
             await run.whole(lab_factory)
     except EnvironmentProblem as error:
         result.outcome, result.why = "environment", str(error)
+    except UnfitError as error:
+        result.outcome, result.why = "skipped", str(error)
     except InvalidRequest as error:
         result.outcome, result.why = "invalid", str(error)
     except TimeoutError:

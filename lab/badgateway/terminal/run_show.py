@@ -120,6 +120,8 @@ def details(result: ScenarioResult, *, verbose: bool) -> Iterator[str]:
             yield f"{'held' if window.check.held else 'NOT HELD'} {window.window}: {window.check}"
     if result.held and result.scenario.without:
         yield from (f"as it must: {line}" for line in result.unmet[:1])
+    if result.outcome == "skipped" and result.why:
+        yield f"because: {result.why}"
     if result.held or result.outcome == "skipped":
         return
     yield from result.failures()
