@@ -114,8 +114,8 @@ def test_what_somebody_else_runs_is_not_restarted(cli: Cli) -> None:
     app, app_admin = started(cli, "badgateway_upstream", "--name=app-1")
     lb, lb_admin = started(cli, "badgateway_proxy", "--name=lb", "--tier=lb", f"--upstream={app}")
     cdn, cdn_admin = started(cli, "badgateway_proxy", "--name=cdn", "--tier=cdn", f"--upstream={lb}")
-    nodes = (f"cdn=http://{cdn_admin},http://{cdn}", f"lb=http://{lb_admin},http://{lb}")
-    nodes += (f"app-1=http://{app_admin},http://{app}",)
+    nodes = [f"cdn=http://{cdn_admin},http://{cdn}", f"lb=http://{lb_admin},http://{lb}"]
+    nodes.append(f"app-1=http://{app_admin},http://{app}")
     cli.up("--token", TOKEN, *(word for node in nodes for word in ("--attach", node)))
     file = cli.runtime / "restarted.yaml"
     file.write_text(RESTARTED)
