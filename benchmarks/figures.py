@@ -93,9 +93,14 @@ def print_table(console: Console, figures: Sequence[Figure]) -> None:
 
 
 def markdown(figures: Sequence[Figure], machine: Mapping[str, object]) -> str:
-    """The README's table, with the machine that the figures are from."""
+    """The README's table, with the machine that the figures are from; figures without any target are folded away."""
+    aimed = [figure for figure in figures if any(row.target for row in figure.rows)]
     lines = ["| what | measured | target |", "|---|---|---|"]
-    lines += [f"| {row.what} | {row.value} | {row.target} |" for figure in figures for row in figure.rows]
+    lines += [f"| {row.what} | {row.value} | {row.target} |" for figure in aimed for row in figure.rows]
+    for figure in figures:
+        if figure not in aimed:
+            lines += ["", "<details>", f"<summary>{figure.title}</summary>", "", "| what | measured |", "|---|---|"]
+            lines += [*(f"| {row.what} | {row.value} |" for row in figure.rows), "", figure.how, "", "</details>"]
     facts = f"{machine['cores']} cores of {machine['cpu']}, Python {machine['python']}, Linux {machine['kernel']}"
     return "\n".join([*lines, "", f"Measured {machine['date']} on {facts}. Again on yours: `make bench`."])
 

@@ -72,3 +72,12 @@ def test_json_keeps_every_reading_and_the_machine(tmp_path: Path) -> None:
         "target": "≥ 0.30",
         "held": True,
     }
+
+
+def test_figures_without_a_target_are_folded_away() -> None:
+    lines = markdown([Figure("beside", "Beside", "how", [Row("cost", "9 ns")]), *FIGURES], MACHINE).splitlines()
+    assert lines[2] == "| speed | 0.41 | ≥ 0.30 |"
+    folded = lines[lines.index("<details>") : lines.index("</details>") + 1]
+    assert "<summary>Beside</summary>" in folded
+    assert "| cost | 9 ns |" in folded
+    assert lines.count("| cost | 9 ns |") == 1
