@@ -24,7 +24,7 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from badgateway.chain.spec import HOP_DEFAULTS
+from badgateway.chain.spec import HOP_DEFAULTS, MAX_INSTANCES, AppSpec
 from badgateway.commands import up
 from badgateway.processes.ports import Ports
 from badgateway_proxy import HopConfig, decided_by, parse_proxy_status
@@ -37,8 +37,7 @@ PORTS = Ports()
 PUBLISHED = {
     "cdn": PORTS.cdn,
     "lb": PORTS.lb,
-    "app-1": PORTS.app,
-    "app-2": PORTS.app + 1,
+    "app": PORTS.app,
     "lab": PORTS.control,
 }
 TOKEN_FILE = "/run/badgateway/token"
@@ -68,7 +67,7 @@ def lab_options() -> dict[str, Any]:
     shell, flag, script = SERVICES["lab"]["command"]
     assert (shell, flag) == ("sh", "-c")
     before, _, options = script.partition(" exec badgateway up ")
-    assert before == f'BADGATEWAY_TOKEN="$$(cat {TOKEN_FILE})"'  # $$: Compose's way to write a $
+    assert before == f'BADGATEWAY_TOKEN="$${{BADGATEWAY_TOKEN:-$$(cat {TOKEN_FILE})}}"'  # Compose writes $ as $$
     return parsed(up.command, shlex.split(options))
 
 
@@ -78,7 +77,9 @@ def test_the_chain_is_there_whole() -> None:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_ports_are_the_contract_s_and_on_loopback_only(name: str) -> None:
-    assert SERVICES[name]["ports"] == [f"127.0.0.1:{PUBLISHED[name]}:{PUBLISHED[name]}"]
+    # each instance gets a port of the range, in which the contract's are the first
+    outside = f"{PORTS.app}-{PORTS.app + MAX_INSTANCES - 1}" if name == "app" else PUBLISHED[name]
+    assert SERVICES[name]["ports"] == [f"127.0.0.1:{outside}:{PUBLISHED[name]}"]
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -96,8 +97,27 @@ def test_no_service_has_more_rights_than_it_needs(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["read_only"] is True
     assert service["init"] is True
-    assert service["restart"] == "no"
     assert not {"privileged", "network_mode", "pid", "user", "cap_add", "devices"} & set(service)
+
+
+def test_only_what_crashes_for_its_lesson_is_started_again() -> None:
+    policies = {name: service["restart"] for name, service in SERVICES.items()}
+    assert policies == dict.fromkeys(SERVICES, "no") | {"app": "unless-stopped"}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_token_is_the_environment_s_or_the_volume_s(name: str) -> None:
+    assert SERVICES[name]["environment"] == {"BADGATEWAY_TOKEN": "${BADGATEWAY_TOKEN:-}"}
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
+def test_docker_compose_takes_the_file() -> None:
+    done = subprocess.run(
+        ["docker-compose", "config"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    services = YAML(typ="safe", pure=True).load(done.stdout)["services"]
+    assert (set(services), services["app"]["scale"]) == (set(SERVICES), 2)
 
 
 @pytest.mark.parametrize("name", ["cdn", "lb"])
@@ -106,7 +126,7 @@ def test_hops_are_configured_as_in_badgateway_up(name: str) -> None:
     done = CliRunner().invoke(hop_command, [*words, "--check"])
     assert done.exit_code == 0, done.output
     config = json.loads(done.stdout)
-    upstreams = {"cdn": [f"http://lb:{PORTS.lb}"], "lb": [f"http://app-{n}:{PORTS.app + n - 1}" for n in (1, 2)]}
+    upstreams = {"cdn": [f"http://lb:{PORTS.lb}"], "lb": [f"http://app:{PORTS.app}"]}
     assert config["upstreams"] == upstreams[name]
     assert config["listen"] == {"host": "0.0.0.0", "port": PUBLISHED[name]}  # published on loopback only
     assert config["admin"]["host"] == "0.0.0.0"
@@ -115,17 +135,18 @@ def test_hops_are_configured_as_in_badgateway_up(name: str) -> None:
     expected = HopConfig.model_validate(
         {**HOP_DEFAULTS[name], "name": name, "tier": name, "upstreams": upstreams[name]}
     ).model_dump(mode="json")
-    for wired in ("listen", "admin", "upstreams"):
+    assert config["resolver"]["strict_dns"] is (name == "lb")
+    for wired in ("listen", "admin", "upstreams", "resolver"):
         del expected[wired]
     assert {key: config[key] for key in expected} == expected
 
 
-@pytest.mark.parametrize("name", ["app-1", "app-2"])
-def test_instances_share_the_shop_and_the_token(name: str) -> None:
-    options = parsed(instance_command, arguments(name, "badgateway_upstream"))
-    assert options["name"] == name
-    assert options["listen"] == ("0.0.0.0", PUBLISHED[name])
-    assert options["admin_host"] == (name,)
+def test_instances_share_the_shop_and_the_token_and_number_themselves() -> None:
+    options = parsed(instance_command, arguments("app", "badgateway_upstream"))
+    assert options["numbered"] == str(Path(TOKEN_FILE).parent)
+    assert options["listen"] == ("0.0.0.0", PUBLISHED["app"])
+    assert options["admin_host"] == ("app",)
+    assert SERVICES["app"]["scale"] == AppSpec().instances
     assert options["token_file"] == TOKEN_FILE
     assert options["database"] == "/var/lib/badgateway/shop.sqlite3"
 
@@ -142,7 +163,7 @@ def test_the_lab_attaches_to_every_other_service() -> None:
 def admin_port(name: str) -> int:
     if name == "lab":
         return int(lab_options()["control_port"])
-    if name.startswith("app-"):
+    if name == "app":
         return int(parsed(instance_command, arguments(name, "badgateway_upstream"))["admin"][1])
     return int(parsed(hop_command, arguments(name, "badgateway_proxy"))["admin"]["port"])
 
@@ -277,9 +298,13 @@ class Composed:
         done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=60, check=True)
         return done.stdout.strip()
 
+    def containers(self, service: str) -> list[str]:
+        """A service's container ids."""
+        return (self.run("ps", "-a", "-q", service) if self._is_v2() else self.run("ps", "-q", service)).split()
+
     def container(self, service: str) -> str:
-        """A service's container id."""
-        return self.run("ps", "-a", "-q", service).strip() if self._is_v2() else self.run("ps", "-q", service).strip()
+        """The id of one of its containers."""
+        return self.containers(service)[0]
 
     def _is_v2(self) -> bool:
         return self._compose[0] == "docker"
@@ -320,6 +345,18 @@ def ask(port: int = PORTS.cdn) -> Answer:
         connection.close()
 
 
+def served_by(seconds: float) -> set[str]:
+    """Which instances serve, as soon as there are three of them."""
+    found: set[str] = set()
+    deadline = time.monotonic() + seconds
+    while len(found) < 3 and time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", PORTS.cdn, timeout=20)
+        connection.request("GET", "/products")
+        found.add(connection.getresponse().headers.get("X-Instance", ""))
+        connection.close()
+    return found
+
+
 def eventually(status: int, within: float = 30.0) -> Answer:
     """Ask until the answer has this status: containers take their time to be seen gone, or back."""
     deadline = time.monotonic() + within
@@ -353,7 +390,8 @@ def composed() -> Iterator[Composed]:
 def test_containers_die_and_freeze_and_are_cut_off(composed: Composed) -> None:
     assert eventually(200).decided_by == "app"
 
-    killed = [composed.container(name) for name in ("app-1", "app-2")]
+    killed = composed.containers("app")
+    assert len(killed) == 2
     composed.docker("kill", *killed)
     assert eventually(502).decided_by == "lb"
     assert composed.control("PATCH", "/api/hops/lb", {"breaker": {"enabled": True}}) == 200
@@ -369,20 +407,32 @@ def test_containers_die_and_freeze_and_are_cut_off(composed: Composed) -> None:
     composed.docker("unpause", composed.container("lb"))
     eventually(200)
 
-    for name in ("app-1", "app-2"):
-        composed.docker("network", "disconnect", composed.network, composed.container(name))
+    for container in killed:
+        composed.docker("network", "disconnect", composed.network, container)
     assert eventually(504).decided_by == "lb"  # over a kept connection into nowhere; a new one finds no such name
-    for name in ("app-1", "app-2"):
-        composed.docker("network", "connect", "--alias", name, composed.network, composed.container(name))
+    for container in killed:
+        composed.docker("network", "connect", "--alias", "app", composed.network, container)
+    composed.run("restart", "lab")  # they have other addresses now
     composed.reset()
     eventually(200)
 
     garbage = {"target": "app", "kind": "garbage", "for": "60s"}
     assert composed.control("POST", "/api/faults", garbage) in (200, 201)
     assert eventually(502).decided_by == "lb"
-    assert composed.health("app-1") == "healthy"  # a fault is no illness either
+    assert composed.health("app") == "healthy"  # a fault is no illness either
     composed.reset()
     eventually(200)
+
+    crash = {"target": "app", "kind": "crash", "for": "60s"}
+    assert composed.control("POST", "/api/faults", crash) in (200, 201)
+    composed.reset()  # which succeeds once Docker has started both again
+    assert all(int(composed.docker("inspect", "--format", "{{.RestartCount}}", each)) == 1 for each in killed)
+    eventually(200)
+
+    composed.run("up", "-d", "--scale", "app=3")
+    composed.run("restart", "lab")
+    composed.reset()
+    assert served_by(30) == {"app-1", "app-2", "app-3"}
 
     composed.docker("kill", composed.container("lb"))
     assert eventually(502).decided_by == "cdn"

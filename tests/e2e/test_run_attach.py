@@ -119,11 +119,13 @@ def test_what_somebody_else_runs_is_not_restarted(cli: Cli) -> None:
     cli.up("--token", TOKEN, *(word for node in nodes for word in ("--attach", node)))
     file = cli.runtime / "restarted.yaml"
     file.write_text(RESTARTED)
-    status, ran = cli.run("run", str(file), "502/empty-response", "502/garbage", "--attach", cli.state["control"])
+    names = ("502/empty-response", "502/garbage", "502/app-crashed")
+    status, ran = cli.run("run", str(file), *names, "--attach", cli.state["control"])
     assert status == 0, ran.text
     assert "because: the fault crash: lb is no process of the lab's own" in ran.text
     assert "because: app.instances: app-1, app-2 wanted, app-1 there" in ran.text
-    assert "3 scenarios: 1 held, 2 skipped" in ran.text
+    assert "because: the fault crash: app-1 is no process of the lab's own" in ran.text
+    assert "4 scenarios: 1 held, 3 skipped" in ran.text
 
 
 def started(cli: Cli, module: str, *args: str) -> tuple[str, str]:

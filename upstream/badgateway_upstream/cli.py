@@ -13,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from badgateway_upstream.config import InstanceConfig
 from badgateway_upstream.engine.registry import FAULTS, FaultSpec
+from badgateway_upstream.numbering import take_name
 from badgateway_upstream.running import run_instance
 from badgateway_upstream.strict import problems_of
 
@@ -62,6 +63,11 @@ def _list_faults(ctx: click.Context, param: click.Parameter, value: bool) -> Non
 @click.command(context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
 @click.option("--name", default="app-1", show_default=True, help="The instance's name.")
 @click.option(
+    "--numbered",
+    metavar="FOLDER",
+    help="Instead of --name: app-1, app-2, …, the first that no living instance holds by its file in this folder.",
+)
+@click.option(
     "--listen",
     callback=_address,
     metavar="HOST:PORT",
@@ -100,12 +106,19 @@ def _list_faults(ctx: click.Context, param: click.Parameter, value: bool) -> Non
     "--list-faults", is_flag=True, is_eager=True, expose_value=False, callback=_list_faults, help="List all faults."
 )
 @click.version_option(package_name="badgateway")
-def main(token_file: str | None, inline: tuple[str, ...], files: tuple[str, ...], **options: Any) -> None:
+def main(
+    token_file: str | None, numbered: str | None, inline: tuple[str, ...], files: tuple[str, ...], **options: Any
+) -> None:
     """Run one instance of the fake upstream app: a small healthy shop, and the faults you set on it.
 
     Durations are text such as 250ms, 10s or 2m. Every fault ends by itself.
     """
     problems: list[str] = []
+    if numbered is not None:
+        try:
+            options["name"], _ = take_name(Path(numbered))  # held until this process ends
+        except OSError as error:
+            problems.append(f"--numbered {numbered}: {error.strerror or error}")
     faults = _faults(inline, files, problems)
     try:
         config = InstanceConfig.model_validate({**_settings(options), "faults": faults})

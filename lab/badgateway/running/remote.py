@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from badgateway.chain import faultspecs
 from badgateway.chain.errors import EnvironmentProblem, LabError
 from badgateway.chain.refitting import cannot_be_patched, in_the_way, patch_for
 from badgateway.chain.spec import ChainSpec
@@ -99,7 +100,8 @@ class RemoteLab:
 
     async def set_fault(self, target: str, spec: Mapping[str, object]) -> RemoteFault:
         """Set a fault; for one that strikes a process at once, return when it has."""
-        if target in self.hops:
+        # who runs the others starts them again when he likes, and nobody tells when a signal has had its effect
+        if target in self.hops or faultspecs.for_instance(spec).category == "process":
             self._needs_process(target, f"the fault {spec.get('kind')}")
         told = await asyncio.to_thread(self._control.set_fault, self._meant(target), spec)
         fault = RemoteFault(str(told["id"]), target, str(told["kind"]), int(told["fired"]))

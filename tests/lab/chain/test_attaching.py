@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,7 +17,18 @@ def test_a_nodes_tier_follows_from_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["", "lb", "lb=", "lb=lb:9500", "lb=https://lb:9500", "lb=http://", "web=http://w:1", "lb=http://l:1,l:2"]
+    "word",
+    [
+        "",
+        "lb",
+        "lb=",
+        "lb=lb:9500",
+        "lb=https://lb:9500",
+        "lb=http://",
+        "web=http://w:1",
+        "lb=http://l:1,l:2",
+        "app=http://a:1,http://b:2",
+    ],
 )
 def test_anything_else_is_refused(word: str) -> None:
     with pytest.raises(InvalidRequest, match="--attach"):
@@ -31,7 +43,7 @@ async def admin() -> AsyncIterator[str]:
         return web.json_response({"listen": {"host": "0.0.0.0", "port": 8081}})
 
     async def state(_request: web.Request) -> web.Response:
-        return web.json_response({"listen": "0.0.0.0:9001"})
+        return web.json_response({"listen": "0.0.0.0:9001", "name": "app-7"})
 
     async def other(_request: web.Request) -> web.Response:
         return web.json_response(["something else"])
@@ -47,6 +59,40 @@ async def admin() -> AsyncIterator[str]:
 async def test_the_port_is_what_the_node_says_and_the_host_that_of_its_admin_api(admin: str) -> None:
     nodes = await located([NodeAddress("lb", "lb", "", admin), NodeAddress("app-1", "app", "", admin)], "t")
     assert [node.url for node in nodes] == ["http://127.0.0.1:8081", "http://127.0.0.1:9001"]
+
+
+async def test_app_means_the_instances_at_all_addresses_and_each_says_its_name(
+    admin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(admin.rpartition(":")[2])
+
+    async def both(self: object, host: str, port: int, **_: object) -> list[Any]:
+        return [(0, 0, 0, "", (address, port)) for address in ("127.0.0.1", "127.0.0.2")]
+
+    async with TestServer(_named("app-10"), host="127.0.0.2", port=port):
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio.BaseEventLoop, "getaddrinfo", both)
+            nodes = await located([node_of(f"app=http://app:{port}"), NodeAddress("lb", "lb", "", admin)], "t")
+    assert [(node.name, node.url) for node in nodes] == [
+        ("lb", "http://127.0.0.1:8081"), ("app-7", "http://127.0.0.1:9001"), ("app-10", "http://127.0.0.2:9001")
+    ]  # fmt: skip
+
+
+async def test_an_instance_without_a_name_of_a_chain_and_a_name_that_leads_nowhere_are_told() -> None:
+    async with TestServer(_named("shop")) as server:
+        with pytest.raises(EnvironmentProblem, match="calls itself shop"):
+            await located([node_of(f"app=http://127.0.0.1:{server.port}")], "t")
+    with pytest.raises(EnvironmentProblem, match=r"app\.invalid cannot be looked up"):
+        await located([node_of("app=http://app.invalid:9500")], "t")
+
+
+def _named(name: str) -> web.Application:
+    async def state(_request: web.Request) -> web.Response:
+        return web.json_response({"listen": "0.0.0.0:9001", "name": name})
+
+    app = web.Application()
+    app.add_routes([web.get("/state", state)])
+    return app
 
 
 async def test_what_was_said_is_not_asked(admin: str) -> None:

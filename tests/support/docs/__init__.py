@@ -10,7 +10,17 @@ PAGES = (
     ROOT / "CONTRIBUTING.md",
     *(
         ROOT / "docs" / name
-        for name in ("api.md", "catalogue.md", "ci.md", "cli.md", "errors.md", "faults.md", "hop.md", "scenarios.md")
+        for name in (
+            "api.md",
+            "catalogue.md",
+            "ci.md",
+            "cli.md",
+            "compose.md",
+            "errors.md",
+            "faults.md",
+            "hop.md",
+            "scenarios.md",
+        )
     ),
 )
 """Every page that is held to what badgateway does."""
