@@ -333,7 +333,7 @@ def test_attached_it_controls_processes_that_are_somebody_elses(cli: Cli) -> Non
         (["--token", "t", "--attach", "lb=http://127.0.0.1:9"], 3, "lb: no admin API of badgateway answers"),
         (["--token", "shared-token", "$unsaid"], 3, "chose its port itself, so say it: --attach lb=http://127.0.0.1:"),
         (["--token", "t", "--attach", "lb"], 2, "NAME=http://HOST:PORT"),
-        (["--token", "t", "--attach", "web=http://127.0.0.1:9"], 2, "cdn, lb and app-1"),
+        (["--token", "t", "--attach", "web=http://127.0.0.1:9"], 2, "cdn, lb, app and app-1"),
         (["--token", "t", "--instances", "2", "--attach", "lb=http://127.0.0.1:9"], 2, "start new ones"),
     ],
 )
