@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
@@ -96,7 +95,6 @@ def test_the_lb_finds_every_instance_by_the_name_of_a_headless_service() -> None
     assert named("Service", "app")["spec"]["clusterIP"] == "None"
     assert "--set=resolver.strict_dns=true" in container("lb")["args"]
     words = container("app")["args"]
-    options = click.Context(instance_command)
-    parsed = instance_command.make_context("app", list(words[3:]), parent=options).params
+    parsed = instance_command.make_context("app", list(words[3:])).params
     assert (parsed["listen"], parsed["admin"]) == (("0.0.0.0", 9001), ("0.0.0.0", 9500))
     assert parsed["name"] == "$(POD_NAME)"  # which Kubernetes replaces
