@@ -18,6 +18,7 @@ from tests.support.docs import PAGES, ROOT
 from tests.support.docs.generated import generate
 from tests.support.docs.markdown import Block, anchors, blocks, generated, links
 from tests.support.docs.sessions import session, settled
+from tests.support.tools import require
 
 MAKE_DOCS = "`make docs` writes it anew"
 NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
@@ -49,6 +50,8 @@ def test_a_generated_part_is_fresh(name: str, what: str) -> None:
 @pytest.mark.parametrize(("name", "which"), sessions())
 def test_commands_do_what_the_page_shows(name: str, which: str, tmp_path: Path) -> None:
     played: list[Block] = [block for block in blocks(text_of(name)) if block.session == which]
+    if any("curl " in block.text for block in played):
+        require("curl")
     with session(tmp_path, played) as shell:
         for block in played:
             done = shell.play(block)
