@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,8 @@ async def test_sqlite_itself_refuses(store: Store, how: How) -> None:
         with pytest.raises(sqlite3.Error, match=WORDS[how]):
             await store.write(lambda writer: writer.execute("UPDATE products SET stock = 0"))
     if how != "read_only":
-        with pytest.raises(sqlite3.Error, match=WORDS[how]):
-            store.connect().execute("SELECT * FROM products").fetchall()
+        with pytest.raises(sqlite3.Error, match=WORDS[how]), closing(store.connect()) as connection:
+            connection.execute("SELECT * FROM products").fetchall()
     order = store.order(1)
     assert order is not None, "what is not broken works"
     trouble.mend()

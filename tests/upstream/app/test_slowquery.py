@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -11,8 +13,9 @@ from badgateway_upstream.app.slowquery import StatementTimeoutError, slow_query
 
 
 @pytest.fixture
-def connection() -> sqlite3.Connection:
-    return sqlite3.connect(":memory:")
+def connection() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:")) as opened:
+        yield opened
 
 
 def test_it_takes_about_so_long_on_a_processor(connection: sqlite3.Connection) -> None:

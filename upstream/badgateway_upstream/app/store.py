@@ -107,7 +107,11 @@ class Store:
         if self._path is not None and self._own is None:
             return _connect(self._path, self._lock_timeout, private=False)
         copy = sqlite3.connect(":memory:", check_same_thread=False)
-        self._reader.backup(copy)
+        try:
+            self._reader.backup(copy)
+        except sqlite3.Error:  # the one that is to be copied may be damaged
+            copy.close()
+            raise
         return copy
 
     @property
