@@ -85,7 +85,9 @@ class UpstreamGate:
         began = time.monotonic()
         place = self._loop.create_future()
         self._line.append(place)
-        within = min(self.limits.settings.pending_timeout, deadline - began)
+        within, setting = min(
+            (self.limits.settings.pending_timeout, "pending_timeout"), (deadline - began, "timeouts.request")
+        )
         try:
             await in_task()
             async with asyncio.timeout(within):
@@ -93,7 +95,7 @@ class UpstreamGate:
         except TimeoutError as late:
             if not _called(place):
                 self._withdraw(place)
-                details = f"no connection to the upstream became free within {within:.3g} s (pending_timeout)"
+                details = f"no connection to the upstream became free within {within:.3g} s ({setting})"
                 raise self._refusal(details) from late
         except BaseException:  # the client left
             if _called(place):

@@ -132,14 +132,18 @@ async def test_waiting_has_a_deadline() -> None:
 
 
 async def test_the_whole_exchanges_deadline_holds_in_line_too() -> None:
+    """The first goes by a deadline of its own, so that nothing but the second's can end the waiting."""
     held = Held()
     settings: dict[str, Any] = {"upstream_limits": {"max_connections": 1, "pending_timeout": "10s"}}
-    async with (
-        raw_upstream(held.script) as upstream,
-        running_hop(upstream.address, timeouts={"request": "150ms"}, **settings) as hop,
-    ):
-        answers = await asyncio.gather(ask(hop), ask(hop))
-        assert [answer.status for answer in answers] == [504, 503]
+    async with raw_upstream(held.script) as upstream, running_hop(upstream.address, **settings) as hop:
+        first = asyncio.create_task(ask(hop))
+        await until(lambda: len(held.waiting) == 1, what="the first at the upstream")
+        hop.hop.apply_config(merge_patch(hop.hop.config, {"timeouts": {"request": "150ms"}}))
+        second = await ask(hop)
+        assert (second.status, second.error) == (503, "connection_limit_reached")
+        assert second.problem["details"].endswith(" s (timeouts.request)")
+        held.answer()
+        assert (await first).status == 200
 
 
 async def test_a_client_that_leaves_the_line_gives_up_its_place() -> None:
