@@ -167,7 +167,8 @@ async def test_a_bug_of_the_hop_is_an_answer_and_a_log_line(monkeypatch: pytest.
 
 
 async def test_many_at_once_leave_nothing_behind() -> None:
-    async with raw_upstream(healthy) as upstream, running_hop(upstream.address, pool={"idle": 5}) as hop:
+    settings: dict[str, Any] = {"pool": {"idle": 5}, "timeouts": {"connect": "20s", "first_byte": "20s"}}
+    async with raw_upstream(healthy) as upstream, running_hop(upstream.address, **settings) as hop:
         answers = await asyncio.gather(*(hop.get(f"/{n}") for n in range(200)))
         assert {read_answer(raw).data for raw in answers} == {b"ok"}
         assert hop.hop.in_flight == 0

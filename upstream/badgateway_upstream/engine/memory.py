@@ -19,8 +19,8 @@ from typing import Final
 MIB: Final = 1 << 20
 MOST: Final = 100
 """MiB that a fault may allocate."""
-_PIECE: Final = 4 * MIB
-_UNUSED: Final = 512 * MIB
+#: glibc maps what is larger than 32 MiB (DEFAULT_MMAP_THRESHOLD_MAX) by itself, and gives it back once it is freed.
+_PIECE: Final = 33 * MIB
 _STEP: Final = 0.02
 _PATIENCE: Final = 5.0
 
@@ -61,8 +61,7 @@ def exceed_address_space(room: int) -> None:
 
 def _hoard(most: int) -> None:
     rows: list[bytearray] = []
-    # Some of it may come from what the process has and does not use; beyond that the kernel must refuse.
-    while len(rows) * _PIECE <= most + _UNUSED:
+    while len(rows) * _PIECE <= most:
         rows.append(bytearray(_PIECE))
     raise OSError("the kernel allocated more than RLIMIT_AS allows")
 
