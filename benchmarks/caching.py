@@ -7,11 +7,11 @@ import statistics
 from collections.abc import Sequence
 
 from benchmarks import machine, memory, nginx
-from benchmarks.figures import Effort, Figure, NotMeasurableError, Row
+from benchmarks.contest import Contender, Reading, alternate, median_of, need_tools, ratio
+from benchmarks.figures import Effort, Figure, Row
 from benchmarks.hop import start_hop
 from benchmarks.origin import SMALL
 from benchmarks.stage import Stage
-from benchmarks.throughput import Contender, Reading, alternate, ratio
 
 NAME = "caching"
 TITLE = "Hits of a hop's cache on one core against nginx's"
@@ -27,9 +27,7 @@ def measure(effort: Effort) -> Figure:
 
     Raises NotMeasurableError without nginx and wrk.
     """
-    missing = [tool for tool in ("nginx", "wrk") if machine.find_tool(tool) is None]
-    if missing:
-        raise NotMeasurableError(f"{' and '.join(missing)} missing; on Debian: apt-get install nginx wrk")
+    need_tools()
     under_test, other = machine.cores()
     with Stage() as stage:
         _, upstream = nginx.start_upstream(stage, cpu=other)
@@ -101,9 +99,7 @@ def _figure(readings: dict[str, list[Reading]], each: float) -> Figure:
 
 
 def _row(label: str, series: Sequence[Reading]) -> Row:
-    rate = statistics.median(reading.load.rate for reading in series)
-    cost = statistics.median(reading.cost for reading in series)
-    busy = statistics.median(reading.busy for reading in series)
+    rate, cost, busy = median_of(series)
     return Row(f"… {label}", f"{rate:,.0f}/s, {cost * 1e6:.1f} µs CPU a request, core {busy:.0%} busy")
 
 

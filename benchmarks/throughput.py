@@ -4,45 +4,18 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from benchmarks import machine, nginx, wrk
-from benchmarks.figures import Effort, Figure, NotMeasurableError, Row
+from benchmarks import machine, nginx
+from benchmarks.contest import CONNECTIONS, Contender, Reading, alternate, median_of, need_tools, ratio
+from benchmarks.figures import Effort, Figure, Row
 from benchmarks.hop import has_uvloop, start_hop
-from benchmarks.stage import Child, Stage
+from benchmarks.stage import Stage
 
 NAME = "throughput"
 TITLE = "One hop on one core against nginx"
 TARGET = 0.30
-CONNECTIONS = 32
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A proxy under test."""
-
-    name: str
-    child: Child
-    port: int
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One run against one contender: its load, and the CPU seconds it took for that."""
-
-    load: wrk.Load
-    cpu_seconds: float
-
-    @property
-    def busy(self) -> float:
-        """Share of its core that the proxy used; below 1, something else was the limit."""
-        return self.cpu_seconds / self.load.seconds
-
-    @property
-    def cost(self) -> float:
-        """CPU seconds for one request."""
-        return self.cpu_seconds / max(1, self.load.requests)
 
 
 def measure(effort: Effort) -> Figure:
@@ -50,9 +23,7 @@ def measure(effort: Effort) -> Figure:
 
     Raises NotMeasurableError without nginx and wrk.
     """
-    missing = [tool for tool in ("nginx", "wrk") if machine.find_tool(tool) is None]
-    if missing:
-        raise NotMeasurableError(f"{' and '.join(missing)} missing; on Debian: apt-get install nginx wrk")
+    need_tools()
     under_test, other = machine.cores()
     with Stage() as stage:
         _, upstream = nginx.start_upstream(stage, cpu=other)
@@ -70,36 +41,6 @@ def measure(effort: Effort) -> Figure:
         alike = alternate(stage, contenders, effort, cpu=other)
         numbered = alternate(stage, contenders, effort, cpu=other, numbered=True)
     return _figure(alike, numbered)
-
-
-def alternate(
-    stage: Stage, contenders: Sequence[Contender], effort: Effort, *, cpu: int, numbered: bool = False
-) -> dict[str, list[Reading]]:
-    """Every contender once a round, each round in the opposite order to the last; 1 s of warm-up each.
-
-    ``numbered``: no two requests, and no two responses, have the same head.
-    """
-    readings: dict[str, list[Reading]] = {contender.name: [] for contender in contenders}
-    for contender in contenders:
-        _read(stage, contender, 1.0, cpu=cpu, numbered=numbered)
-    for number in range(effort.rounds):
-        for contender in contenders if number % 2 == 0 else reversed(contenders):
-            readings[contender.name].append(_read(stage, contender, effort.seconds, cpu=cpu, numbered=numbered))
-    return readings
-
-
-def _read(stage: Stage, contender: Contender, seconds: float, *, cpu: int, numbered: bool) -> Reading:
-    before = contender.child.cpu_seconds()
-    url = f"http://127.0.0.1:{contender.port}/{'numbered' if numbered else 'products'}"
-    load = wrk.run(stage, url, cpu=cpu, connections=CONNECTIONS, seconds=seconds, numbered=numbered)
-    if load.failed:
-        raise RuntimeError(f"{contender.name}: {load.failed} of {load.requests} requests failed")
-    return Reading(load, contender.child.cpu_seconds() - before)
-
-
-def ratio(readings: Mapping[str, Sequence[Reading]], name: str, base: str) -> list[float]:
-    """Requests a second of ``name`` over those of ``base``, round by round."""
-    return [mine.load.rate / theirs.load.rate for mine, theirs in zip(readings[name], readings[base], strict=True)]
 
 
 def _figure(readings: Mapping[str, Sequence[Reading]], numbered: Mapping[str, Sequence[Reading]]) -> Figure:
@@ -124,9 +65,7 @@ def _figure(readings: Mapping[str, Sequence[Reading]], numbered: Mapping[str, Se
     if "hop+uvloop" in readings:
         rows.append(Row("… with the uvloop extra", f"{statistics.median(ratio(readings, 'hop+uvloop', 'nginx')):.2f}"))
     for name, series in readings.items():
-        rate = statistics.median(reading.load.rate for reading in series)
-        cost = statistics.median(reading.cost for reading in series)
-        busy = statistics.median(reading.busy for reading in series)
+        rate, cost, busy = median_of(series)
         other = statistics.median(reading.cost for reading in numbered[name])
         cpu = f"{cost * 1e6:.1f} µs CPU a request ({other * 1e6:.1f} with none alike)"
         value = f"{rate:,.0f}/s, {cpu}, core {busy:.0%} busy"

@@ -18,7 +18,7 @@ def port() -> Iterator[int]:
 
 
 def ask(port: int, method: str, target: str, content: bytes | None = None) -> bytes:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request(method, target, body=content)
         response = connection.getresponse()
@@ -44,7 +44,7 @@ def test_request_bodies_are_counted(port: int) -> None:
 
 
 def test_the_connection_is_kept(port: int) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     for content in (None, b"abc", None):
         connection.request("POST" if content else "GET", "/", body=content)
         assert connection.getresponse().read() == (b'{"received": 3}' if content else SMALL)

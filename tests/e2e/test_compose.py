@@ -208,10 +208,10 @@ def test_the_health_check_tells_well_from_ill(answering: tuple[ThreadingHTTPServ
     code = SERVICES["cdn"]["healthcheck"]["test"][3].replace(str(admin_port("cdn")), str(server.server_port))
     for answer, well in ((200, True), (503, False)):
         status[0] = answer
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=10, check=False)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=False)
         assert (done.returncode == 0) is well
     server.socket.close()
-    refused = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=10, check=False)
+    refused = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=False)
     assert refused.returncode != 0
 
 

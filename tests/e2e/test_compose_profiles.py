@@ -114,7 +114,7 @@ class Stage:
 
     def ask(self, path: str) -> tuple[int, str]:
         """The status, and which instance answered. 0 while nobody listens."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -189,7 +189,7 @@ def test_a_real_proxy_relays_to_every_instance_and_has_its_own_code_for_each_fau
 ) -> None:
     stage = Stage(cli, name, tmp_path)
     try:
-        wait_until(lambda: stage.ask("/products")[0] == 200, deadline=20, what=f"{name} relays")
+        wait_until(lambda: stage.ask("/products")[0] == 200, deadline=60, what=f"{name} relays")
         _see(stage, name)
     finally:
         stage.close()

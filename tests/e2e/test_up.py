@@ -397,5 +397,5 @@ def test_the_cdn_alone_listens_on_another_address(cli: Cli, tmp_path: Path) -> N
     hosts = {hop: client.call("GET", f"hops/{hop}")["listen"]["host"] for hop in ("cdn", "lb")}
     assert hosts == {"cdn": "0.0.0.0", "lb": "127.0.0.1"}
     assert ready["url"].startswith("http://127.0.0.1:")
-    with urllib.request.urlopen(ready["url"], timeout=5) as answer:
+    with urllib.request.urlopen(ready["url"], timeout=30) as answer:
         assert answer.status == 200

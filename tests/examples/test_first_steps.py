@@ -11,7 +11,7 @@ from badgateway.testing import Lab
 def fetch_products(url: str) -> bytes | None:
     """The client under test: the products, or None when the shop has a problem that may pass."""
     try:
-        with urllib.request.urlopen(f"{url}/products", timeout=5) as answer:
+        with urllib.request.urlopen(f"{url}/products", timeout=30) as answer:
             return bytes(answer.read())
     except urllib.error.HTTPError as error:
         with error:

@@ -19,7 +19,7 @@ def test_the_javascript_example_passes() -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=90,
         env={**os.environ, "PATH": path},
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -62,7 +62,7 @@ def test_the_overview_imports_nothing_heavy_and_is_fast() -> None:
     print(sorted({"aiohttp", "pydantic", "rich", "asyncio", "ruamel.yaml"} & set(sys.modules)), file=sys.stderr)
     """
     lines = "\n".join(line.strip() for line in script.splitlines())
-    ran = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True, timeout=20)
+    ran = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True, timeout=90)
     assert ran.stderr.splitlines()[1] == "[]"
 
 
@@ -145,7 +145,7 @@ def test_a_terminal_that_knows_no_arrows_gets_question_marks() -> None:
         capture_output=True,
         env={"PYTHONIOENCODING": "latin-1"},
         check=True,
-        timeout=20,
+        timeout=90,
     )
     assert b"CDN ? LB ? app" in ran.stdout
 
@@ -154,12 +154,12 @@ def test_help_answers_at_once() -> None:
     fastest = 60.0
     for _ in range(3):
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "badgateway", "--help"], capture_output=True, check=True, timeout=20)
+        subprocess.run([sys.executable, "-m", "badgateway", "--help"], capture_output=True, check=True, timeout=90)
         fastest = min(fastest, time.perf_counter() - started)
     bare = 60.0
     for _ in range(3):
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import click"], capture_output=True, check=True, timeout=20)
+        subprocess.run([sys.executable, "-c", "import click"], capture_output=True, check=True, timeout=90)
         bare = min(bare, time.perf_counter() - started)
     assert fastest < 3 * bare + 0.1
 

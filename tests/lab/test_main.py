@@ -53,7 +53,7 @@ def test_a_signal_that_somebody_has_ignored_stays_ignored() -> None:
     )
     command = [sys.executable, "-c", AT_IMPORT, "badgateway.cli", "--version"]
     ran = subprocess.run(
-        [sys.executable, "-c", script, *command], capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-c", script, *command], capture_output=True, text=True, timeout=90, check=False
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.startswith("badgateway ")
@@ -66,6 +66,6 @@ def test_the_console_script_and_the_module_are_the_same() -> None:
 
 def test_it_exits_with_the_commands_code() -> None:
     command = [sys.executable, "-m", "badgateway", "explain", "nothing"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith("badgateway: nothing is known about")

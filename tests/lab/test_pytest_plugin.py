@@ -21,7 +21,7 @@ import pytest
 def get(lab, path="/products"):
     request = urllib.request.Request(lab.url + path, headers=lab.session_headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=30) as response:
             return response.status
     except urllib.error.HTTPError as error:
         with error:
@@ -57,7 +57,7 @@ class Theirs:
 
     def run(self, *options: str) -> str:
         process = self.start(*options)
-        told, _ = process.communicate(timeout=50)
+        told, _ = process.communicate(timeout=90)
         return told
 
     def leftovers(self) -> list[str]:
@@ -251,7 +251,7 @@ def test_ctrl_c_ends_the_run_and_its_lab(theirs: Theirs) -> None:
     with theirs.start() as process:
         wait_until((theirs.directory / "here").exists, what="the test to begin")
         os.killpg(process.pid, signal.SIGINT)
-        told, _ = process.communicate(timeout=20)
+        told, _ = process.communicate(timeout=90)
     assert "KeyboardInterrupt" in told
     assert theirs.leftovers() == []
 

@@ -38,7 +38,7 @@ def left_of(run_id: str, variable: str = MARKER) -> list[str]:
     return found
 
 
-async def until(condition: Callable[[], object], *, deadline: float = 10.0, what: str = "") -> None:
+async def until(condition: Callable[[], object], *, deadline: float = 30.0, what: str = "") -> None:
     """Wait until `condition()` is true; fail the test if it is not after `deadline` seconds."""
     end = time.monotonic() + deadline
     while not condition():
@@ -46,7 +46,7 @@ async def until(condition: Callable[[], object], *, deadline: float = 10.0, what
         await asyncio.sleep(POLL)
 
 
-def wait_until(condition: Callable[[], object], *, deadline: float = 10.0, what: str = "") -> None:
+def wait_until(condition: Callable[[], object], *, deadline: float = 30.0, what: str = "") -> None:
     """As `until`, without an event loop."""
     end = time.monotonic() + deadline
     while not condition():

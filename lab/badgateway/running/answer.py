@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
-from badgateway.running.observations import Failure
+from badgateway.running.observations import Failure, Observation
 from badgateway_proxy import ProxyStatusMember, parse_proxy_status
 from badgateway_proxy import decided_by as first_with_error
 
@@ -74,6 +74,23 @@ class Answer:
     def instance(self) -> str | None:
         """The instance whose answer it is, as the shop says in X-Instance; None where a hop made it."""
         return self.header("x-instance")
+
+    def observed(self, method: str, path: str, *, intended: float, started: float, ended: float) -> Observation:
+        """This answer as an expression measures it; times as `Observation` has them."""
+        return Observation(
+            intended=intended,
+            started=started,
+            ended=ended,
+            method=method,
+            path=path,
+            status=self.status,
+            decided_by=self.decided_by,
+            error=self.error,
+            failure=self.failure,
+            instance=self.instance,
+            truncated=self.truncated is not None,
+            request_id=self.request_id,
+        )
 
     def _from_store(self) -> str | None:
         """The outermost cache that answered with what it had stored, as Cache-Status says (RFC 9211)."""

@@ -81,21 +81,9 @@ class _Stream:
             answer = await self.client.send(traffic.method, traffic.path, traffic.headers, self.body, traffic.timeout)
         finally:
             self.in_flight -= 1
+        ended = loop.time() - self.origin
         self.observations.append(
-            Observation(
-                intended=due,
-                started=started,
-                ended=loop.time() - self.origin,
-                method=traffic.method,
-                path=traffic.path,
-                status=answer.status,
-                decided_by=answer.decided_by,
-                error=answer.error,
-                failure=answer.failure,
-                instance=answer.instance,
-                truncated=answer.truncated is not None,
-                request_id=answer.request_id,
-            )
+            answer.observed(traffic.method, traffic.path, intended=due, started=started, ended=ended)
         )
 
 

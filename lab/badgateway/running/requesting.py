@@ -98,7 +98,9 @@ async def _send_all(
                     keep_cookies(cookies, answer)
                 if answer.status is not None and answer.status < 500:
                     break
-            return answer, observation_of(answer, request, started, clock())
+            # a step's request is due when it is sent
+            seen = answer.observed(request.method, request.path, intended=started, started=started, ended=clock())
+            return answer, seen
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one()) for _ in range(request.times)]
@@ -116,24 +118,6 @@ def keep_cookies(cookies: dict[str, str], answer: Answer) -> None:
 def cookie_header(cookies: Mapping[str, str]) -> list[tuple[str, str]]:
     """The Cookie field that sends them back (RFC 6265 section 5.4); none where there are none."""
     return [("Cookie", "; ".join(f"{name}={value}" for name, value in cookies.items()))] if cookies else []
-
-
-def observation_of(answer: Answer, request: Request, started: float, ended: float) -> Observation:
-    """A step's request as an expression measures it; it is due when it is sent."""
-    return Observation(
-        intended=started,
-        started=started,
-        ended=ended,
-        method=request.method,
-        path=request.path,
-        status=answer.status,
-        decided_by=answer.decided_by,
-        error=answer.error,
-        failure=answer.failure,
-        instance=answer.instance,
-        truncated=answer.truncated is not None,
-        request_id=answer.request_id,
-    )
 
 
 async def _trace(lab: LabLike, answer: Answer, entry: str | None) -> TraceLike | None:

@@ -143,7 +143,7 @@ def probe(lab: LabUnderTest, operation: APIOperation[Any, Any, Any, Any], mode: 
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
-        response = case.call(headers=authorized(lab), timeout=20)
+        response = case.call(headers=authorized(lab), timeout=90)
         answered[f"{name} {response.status_code}"] += 1
         case.validate_response(response, excluded_checks=excluded, headers=authorized(lab))
 

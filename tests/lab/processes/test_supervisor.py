@@ -74,7 +74,7 @@ async def test_processes_start_in_parallel(bench: Bench) -> None:
 async def test_what_a_process_printed_before_its_death_comes_before_its_death(bench: Bench) -> None:
     process = bench.process(last_words=500)
     await process.start()
-    await process.until(State.EXITED, deadline=5)
+    await process.until(State.EXITED, deadline=30)
     assert [line["n"] for line in bench.lines] == list(range(500))
     assert process.exit == Exit(signal=signal.SIGKILL)
 
@@ -118,23 +118,23 @@ async def test_a_start_that_is_cancelled_leaves_no_process(bench: Bench) -> None
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start
-    assert await process.until(State.EXITED, deadline=5)
+    assert await process.until(State.EXITED, deadline=30)
 
 
 async def test_freeze_and_thaw_are_seen(bench: Bench) -> None:
     process = bench.process()
     await process.start()
     process.signal(signal.SIGSTOP)
-    assert await process.until(State.FROZEN, deadline=5)
+    assert await process.until(State.FROZEN, deadline=30)
     assert state_of(process.pid) == "T"
     process.signal(signal.SIGCONT)
-    assert await process.until(State.RUNNING, deadline=5)
+    assert await process.until(State.RUNNING, deadline=30)
 
 
 async def test_one_that_freezes_itself_is_seen_frozen_and_can_be_stopped(bench: Bench) -> None:
     process = bench.process(freeze=True)
     await process.start()
-    assert await process.until(State.FROZEN, deadline=5)
+    assert await process.until(State.FROZEN, deadline=30)
     await process.stop()
     assert process.exit == Exit(signal=signal.SIGTERM)
 
@@ -151,7 +151,7 @@ async def test_the_children_of_one_that_dies_die_with_it(bench: Bench) -> None:
     process = bench.process(grandchild=600)
     await process.start()
     os.kill(process.pid, signal.SIGKILL)
-    await process.until(State.EXITED, deadline=5)
+    await process.until(State.EXITED, deadline=30)
     await until(lambda: len(left_of(bench.forkserver.run_id)) == 1, what="only the fork server is left")
 
 
@@ -174,7 +174,7 @@ async def test_a_signal_to_a_dead_process_reaches_nobody(bench: Bench) -> None:
     await other.start()
     one.signal(signal.SIGKILL)
     other.signal(signal.SIGSTOP)
-    assert await other.until(State.FROZEN, State.EXITED, deadline=5)
+    assert await other.until(State.FROZEN, State.EXITED, deadline=30)
     assert other.state is State.FROZEN
 
 

@@ -50,14 +50,14 @@ async def test_a_body_is_sent_with_its_length() -> None:
 )
 async def test_bodies_end_where_they_should(parts: tuple[bytes, ...], body: bytes) -> None:
     async with scripted(sends(*parts)) as server:
-        answer = await send(server.url, timeout=5)
+        answer = await send(server.url, timeout=30)
     assert (answer.body, answer.truncated, answer.failure) == (body, None, None)
     assert answer.header("X-T") is None, "trailers are no headers"
 
 
 async def test_a_response_to_head_has_no_body() -> None:
     async with scripted(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")) as server:
-        answer = await send(server.url, "HEAD", timeout=5)
+        answer = await send(server.url, "HEAD", timeout=30)
     assert (answer.status, answer.truncated) == (200, None)
     assert answer.header("content-length") == "99"
 
@@ -239,7 +239,7 @@ async def test_a_slow_client_stops_when_it_is_answered() -> None:
     server = await asyncio.start_server(at_once, "127.0.0.1", 0)
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        answer = await send(url, pace=Pace(1, 3600.0), timeout=5)
+        answer = await send(url, pace=Pace(1, 3600.0), timeout=30)
     assert (answer.status, answer.failure) == (408, None)
 
 

@@ -120,7 +120,7 @@ async def test_one_idle_for_too_long_is_closed_though_nobody_asks_for_it() -> No
         endpoint = parse_endpoint(upstream.address)
         await use(pool, endpoint)
         assert pool.open == 1
-        await until(lambda: not pool.open, deadline=2)
+        await until(lambda: not pool.open)
         await use(pool, endpoint)
         assert upstream.connections == 2
         assert pool.idle_connection(endpoint, now() + 1) is None

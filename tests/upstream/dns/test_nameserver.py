@@ -21,7 +21,7 @@ def settings(**more: Any) -> dict[str, Any]:
 
 async def ask(app: HereInstance, name: str, record: str = "A") -> dns.message.Message:
     host, _, port = app.dns.rpartition(":")
-    return await dns.asyncquery.udp(dns.message.make_query(name, record), host, port=int(port), timeout=5)
+    return await dns.asyncquery.udp(dns.message.make_query(name, record), host, port=int(port), timeout=30)
 
 
 def addresses(reply: dns.message.Message) -> list[str]:

@@ -1,10 +1,12 @@
-"""How readings become ratios."""
+"""Readings of proxies that take turns: how they become ratios, what is missing to take them."""
+
+from collections.abc import Callable
 
 import pytest
 
-from benchmarks import machine, throughput
-from benchmarks.figures import QUICK, NotMeasurableError
-from benchmarks.throughput import Reading
+from benchmarks import caching, contest, machine, throughput
+from benchmarks.contest import Reading
+from benchmarks.figures import QUICK, Effort, Figure, NotMeasurableError
 from benchmarks.wrk import Load
 
 
@@ -14,7 +16,7 @@ def reading(rate: float, cpu_seconds: float = 4.0) -> Reading:
 
 def test_ratios_are_taken_round_by_round() -> None:
     readings = {"hop": [reading(20_000), reading(30_000)], "nginx": [reading(50_000), reading(60_000)]}
-    assert throughput.ratio(readings, "hop", "nginx") == pytest.approx([0.4, 0.5])
+    assert contest.ratio(readings, "hop", "nginx") == pytest.approx([0.4, 0.5])
 
 
 def test_cost_and_busyness() -> None:
@@ -23,7 +25,8 @@ def test_cost_and_busyness() -> None:
     assert one.busy == pytest.approx(0.5)
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("measure", [throughput.measure, caching.measure])
+def test_what_is_missing_is_named(measure: Callable[[Effort], Figure], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "find_tool", lambda name: None if name == "wrk" else "/usr/sbin/nginx")
     with pytest.raises(NotMeasurableError, match="wrk missing; on Debian: apt-get install"):
-        throughput.measure(QUICK)
+        measure(QUICK)
