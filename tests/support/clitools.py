@@ -48,7 +48,7 @@ class Running:
         """Everything it has said so far, for assertions' messages."""
         return "\n".join([*self.lines, *(f"stderr: {line}" for line in self.errors)])
 
-    def until(self, words: str, deadline: float = 20) -> str:
+    def until(self, words: str, deadline: float = 60) -> str:
         """Wait until a line holds `words`, and return it."""
 
         def found() -> bool:
@@ -64,7 +64,7 @@ class Running:
         """Send it a signal."""
         self.process.send_signal(number)
 
-    def wait(self, deadline: float = 20) -> int:
+    def wait(self, deadline: float = 60) -> int:
         """Its exit status, once it has ended."""
         status = self.process.wait(deadline)
         for reader in self._readers:

@@ -21,6 +21,7 @@ MOST: Final = 100
 """MiB that a fault may allocate."""
 #: glibc maps what is larger than 32 MiB (DEFAULT_MMAP_THRESHOLD_MAX) by itself, and gives it back once it is freed.
 _PIECE: Final = 33 * MIB
+_UNUSED: Final = 512 * MIB
 _STEP: Final = 0.02
 _PATIENCE: Final = 5.0
 
@@ -61,7 +62,8 @@ def exceed_address_space(room: int) -> None:
 
 def _hoard(most: int) -> None:
     rows: list[bytearray] = []
-    while len(rows) * _PIECE <= most:
+    # Some of it may come from what the process has and does not use; beyond that the kernel must refuse.
+    while len(rows) * _PIECE <= most + _UNUSED:
         rows.append(bytearray(_PIECE))
     raise OSError("the kernel allocated more than RLIMIT_AS allows")
 
