@@ -104,7 +104,7 @@ class Stage:
         with refused_address() as address:
             self.port = int(address.rpartition(":")[2])
         file = directory / PROXIES[name]
-        file.write_text(_on_loopback(name, self.port, addresses))
+        file.write_text(_on_loopback(name, self.port, addresses, directory))
         self.proxy = cli.start_other(_command(name, file))
 
     def close(self) -> None:
@@ -135,7 +135,7 @@ def _command(name: str, file: Path) -> list[str]:
     }[name]
 
 
-def _on_loopback(name: str, port: int, addresses: list[str]) -> str:
+def _on_loopback(name: str, port: int, addresses: list[str], directory: Path) -> str:
     """The proxy's file, listening on loopback, with addresses instead of Docker's DNS; all else is as it is there."""
     text = (FOLDER / PROXIES[name]).read_text(encoding="utf-8")
     if name == "nginx":
@@ -145,7 +145,7 @@ def _on_loopback(name: str, port: int, addresses: list[str]) -> str:
             ("listen 8081", f"listen 127.0.0.1:{port}"),
             ("http://app:9001", "http://pair"),
             ("resolver 127.0.0.11 valid=1s ipv6=off;", f"upstream pair {{ {servers} }}"),
-            ("/tmp/", f"/tmp/badgateway-{port}-"),
+            ("/tmp/", f"{directory}/"),
         )
     if name == "haproxy":
         servers = "\n    ".join(f"server app-{n} {address}" for n, address in enumerate(addresses, 1))

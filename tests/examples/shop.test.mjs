@@ -3,9 +3,6 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, afterEach, before, test } from "node:test";
 
@@ -32,8 +29,7 @@ async function control(method, path, body) {
 const fired = async () => (await control("GET", "/api/faults")).reduce((sum, fault) => sum + fault.fired, 0);
 
 before(async () => {
-  const readyFile = join(mkdtempSync(join(tmpdir(), "badgateway-")), "ready.json");
-  const options = ["--free-ports", "--json", "--quiet", "--ready-file", readyFile, "--exit-with-stdin"];
+  const options = ["--free-ports", "--json", "--quiet", "--exit-with-stdin"];
   // its stdin is a pipe of ours: when we are gone, however that happens, it ends
   process_ = spawn("badgateway", ["up", ...options], { stdio: ["pipe", "pipe", "inherit"] });
   for await (const line of createInterface(process_.stdout)) {
