@@ -45,7 +45,7 @@ async def test_a_peer_that_hangs_is_a_504_and_is_hung_up_on() -> None:
         await until(lambda: upstream.heads[-1] == b"gone")
         (attempt,) = (await hop.record())["attempts"]
         assert (attempt["phase"], attempt["error"]) == ("wait", "http_response_timeout")
-        assert 0.055 <= attempt["phases"]["wait"] < 1
+        assert 0.055 <= attempt["phases"]["wait"] < 5
 
 
 @pytest.mark.parametrize(
@@ -110,15 +110,15 @@ async def test_the_whole_exchange_has_a_deadline(headers: bool) -> None:
             await asyncio.sleep(0.01)
         await reader.read()
 
-    async with raw_upstream(drips) as upstream, running_hop(upstream.address, timeouts={"request": "90ms"}) as hop:
+    async with raw_upstream(drips) as upstream, running_hop(upstream.address, timeouts={"request": "400ms"}) as hop:
         answer = read_answer(await hop.get())
         record = await hop.record()
         assert (record["error"], record["details"]) == (
             "http_response_timeout",
-            "the exchange was not over within 0.09 s",
+            "the exchange was not over within 0.4 s",
         )
         assert (answer.status, record["truncated"]) == ((200, True) if headers else (504, False))
-        assert 0.085 <= record["duration"] < 1
+        assert 0.395 <= record["duration"] < 4
 
 
 async def test_the_whole_deadline_holds_for_a_client_that_is_slow_but_steady() -> None:
@@ -131,7 +131,7 @@ async def test_the_whole_deadline_holds_for_a_client_that_is_slow_but_steady() -
 
     async with (
         raw_upstream(pours) as upstream,
-        running_hop(upstream.address, timeouts={"request": "100ms"}) as hop,
+        running_hop(upstream.address, timeouts={"request": "400ms"}) as hop,
         hop.client() as client,
     ):
         await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -140,4 +140,4 @@ async def test_the_whole_deadline_holds_for_a_client_that_is_slow_but_steady() -
             await asyncio.sleep(0.002)  # slower than the endpoint, so that something is always at hand
         record = await hop.record()
         assert (record["error"], record["truncated"]) == ("http_response_timeout", True)
-        assert 0.095 <= record["duration"] < 2
+        assert 0.395 <= record["duration"] < 5

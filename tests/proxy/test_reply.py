@@ -255,7 +255,7 @@ async def test_a_response_cut_short_is_cut_short_for_the_client_too(
     seen = asyncio.Event()
     async with (
         raw_upstream(says(first, seen, *later, then=ending)) as upstream,
-        running_hop(upstream.address, timeouts=IMPATIENT if ending == "hang" else {}) as hop,
+        running_hop(upstream.address, timeouts=IMPATIENT if error == "connection_read_timeout" else {}) as hop,
         hop.client() as client,
     ):
         await ask(client)

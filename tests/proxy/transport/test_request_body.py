@@ -233,7 +233,7 @@ async def test_a_drip_of_body_bytes_does_not_renew_the_deadline() -> None:
 async def test_when_all_time_is_up_while_the_client_still_sends_it_is_the_clients_fault() -> None:
     async with (
         raw_upstream(holds) as upstream,
-        running_hop(upstream.address, timeouts={"request": "60ms"}) as hop,
+        running_hop(upstream.address, timeouts={"request": "400ms"}) as hop,
         hop.client() as client,
     ):
         await client.send(post("Content-Length: 1000", body=b"x"))

@@ -64,7 +64,7 @@ async def test_a_later_deadline_replaces_an_earlier_one() -> None:
     loop = asyncio.get_running_loop()
     connection, _ = connection_on(loop)
     connection.expect_within(loop.time() + 0.01, ErrorType.HTTP_RESPONSE_TIMEOUT, "early")
-    connection.expect_within(loop.time() + 0.06, ErrorType.HTTP_RESPONSE_TIMEOUT, "late")
+    connection.expect_within(loop.time() + 60, ErrorType.HTTP_RESPONSE_TIMEOUT, "late")
     await asyncio.sleep(0.03)
     assert connection.error is None
     connection.expect_within(loop.time() + 0.01, ErrorType.HTTP_RESPONSE_TIMEOUT, "early again")
