@@ -65,6 +65,13 @@ def pytest_configure_node(node: Any) -> None:
         node.workerinput["badgateway"] = (control.url, control.token)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A marker that nothing heeds would make a test prove something else than it says."""
+    marked = any(marker.name == "badgateway" for marker in item.own_markers)
+    if marked and "badgateway" not in getattr(item, "fixturenames", ()):
+        raise _failed("the marker badgateway is for tests that use the fixture badgateway; this one does not")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """A test fails, too, if a fault that it set never fired; a test that failed says what the lab saw."""
@@ -96,8 +103,12 @@ def badgateway(request: pytest.FixtureRequest, _badgateway_pool: Pool) -> Iterat
 
     Its processes are kept for the next test, which gets it as it was started.
     """
-    marker = request.node.get_closest_marker("badgateway")
-    loan = _badgateway_pool.common() if marker is None else _of_scenario(request, *marker.args, **marker.kwargs)
+    from badgateway.chain.errors import LabError  # noqa: PLC0415  (see above)
+
+    try:
+        loan = _loan(_badgateway_pool, request.path, request.node.get_closest_marker("badgateway"))
+    except LabError as error:
+        raise _failed(str(error)) from None
     request.node.stash.setdefault(_LABS, []).append(loan.lab)
     yield loan.lab
     loan.give_back()
@@ -111,6 +122,7 @@ def make_badgateway(request: pytest.FixtureRequest, _badgateway_pool: Pool) -> I
     loans: list[Loan] = []
 
     def make(chain: Any = None, **rest: Any) -> Lab:
+        __tracebackhide__ = True  # what fails is shown where the test called
         loans.append(_badgateway_pool.own(Wish(chain, **rest)))
         request.node.stash.setdefault(_LABS, []).append(loans[-1].lab)
         return loans[-1].lab
@@ -120,14 +132,24 @@ def make_badgateway(request: pytest.FixtureRequest, _badgateway_pool: Pool) -> I
         loan.give_back()
 
 
-def _of_scenario(request: pytest.FixtureRequest, scenario: str, *, may_not_fire: bool = False) -> Loan:
+def _loan(pool: Pool, file: Path, marker: pytest.Mark | None) -> Loan:
+    if marker is None:
+        return pool.common()
     from badgateway.testing.starting import Wish  # noqa: PLC0415  (see above)
 
-    beside = Path(request.node.path).parent / scenario
-    pool: Pool = request.getfixturevalue("_badgateway_pool")
+    try:
+        scenario, may_not_fire = _asked(*marker.args, **marker.kwargs)
+    except TypeError:
+        raise _failed(f"a marker that says something else than {_MARKER}") from None
+    beside = file.parent / scenario
     loan = pool.own(Wish(scenario=str(beside) if beside.is_file() else scenario))
     loan.lab.adopt_faults(may_not_fire=may_not_fire)
     return loan
+
+
+def _asked(scenario: str | Path, *, may_not_fire: bool = False) -> tuple[str, bool]:
+    """What the marker takes."""
+    return str(scenario), may_not_fire
 
 
 def _shared(config: pytest.Config) -> ControlClient | None:
@@ -154,11 +176,15 @@ def _shared(config: pytest.Config) -> ControlClient | None:
 def _must_have_fired(lab: Lab) -> None:
     idle = ", ".join(map(str, lab.unfired()))
     if idle:
-        pytest.fail(
+        raise _failed(
             f"never fired: {idle}. What this test saw, no fault has caused; if that is right, set it with "
-            "may_not_fire=True.",
-            pytrace=False,
+            "may_not_fire=True."
         )
+
+
+def _failed(message: str) -> BaseException:
+    """What ends a test with a message, and without a traceback of ours."""
+    return pytest.fail.Exception(message, pytrace=False)
 
 
 def _report(lab: Lab) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from badgateway.control.client import ControlClient
 from badgateway.scenario.model import load_scenarios
 from tests.support.clitools import Cli, Running
 
@@ -44,18 +45,28 @@ def test_what_happened_happens_again(cli: Cli, tmp_path: Path) -> None:
     chain.write_text("lb: {timeouts: {first_byte: 300ms}}\n")
     up = cli.up("--chain", str(chain))
     url = url_of(up)
+    client = ControlClient(cli.state["control"], cli.state["token"])
+    client.call("PATCH", "hops/lb", {"timeouts": {"connect": "333ms"}})
     recording = cli.start("record", str(file), "--title", "A hang, and a crash")
     recording.until("recording what cdn is asked")
     assert send(f"{url}/orders", {"product_id": 1, "quantity": 2}, Cookie="secret=1", **{"X-A": "1"}) == 201
     assert cli.run("fault", "set", "app", "hang", "--for", "1m")[0] == 0
     assert [send(f"{url}/products") for _ in range(2)] == [504, 504]
     assert cli.run("fault", "clear")[0] == 0
+    client.call("PATCH", "hops/lb", {"retry": {"attempts": 2}})
+    client.set_fault("app", {"kind": "empty_response", "when": {"instance": "app-1"}})
+    assert [send(f"{url}/products") for _ in range(2)] == [200, 200]
+    client.reset()
+    client.set_fault("app", {"kind": "empty_response"})
+    assert send(f"{url}/products") == 502
+    client.clear_faults()
     assert cli.run("fault", "set", "lb", "crash")[0] == 0
     assert send(f"{url}/products") == 502
     recording.send(signal.SIGINT)
     assert recording.wait() == 0, recording.text
-    assert recording.lines[-1:] == [f"{file}: 4 requests, 3 orders; replay: badgateway run {file}"]
+    assert recording.lines[-1:] == [f"{file}: 7 requests, 9 orders; replay: badgateway run {file}"]
     assert "secret" not in file.read_text()
+    assert "- patch: {lb: {timeouts: {connect: 333ms}}}" in file.read_text()
     assert "Left out of the requests: cookie." in file.read_text()
 
     [scenario] = load_scenarios([file])
@@ -64,7 +75,7 @@ def test_what_happened_happens_again(cli: Cli, tmp_path: Path) -> None:
     up.wait()
     status, ran = cli.run("run", "-v", str(file))
     assert status == 0, ran.text
-    assert sum("held decided_by: lb" in line for line in ran.lines) == 1
+    assert sum("held decided_by: lb" in line for line in ran.lines) == 2
     status, ran = cli.run("run", str(file), "--without-cause")
     assert status == 0, ran.text
     assert cli.leftovers() == []

@@ -99,6 +99,14 @@ def test_scenarios_get_the_chain_that_they_want_or_are_skipped_and_leave_it_as_i
     assert control.faults() == []
 
 
+def test_each_finds_the_shop_as_new_and_counts_only_its_own_firings(cli: Cli, control: ControlClient) -> None:
+    """One says which numbers its orders get; one asks an instance directly, and counts firings in the next step."""
+    for _ in range(2):
+        status, ran = cli.run("run", "502/retried-post", "500/one-instance-broken", "--attach", control.url)
+        assert status == 0, ran.text
+        assert "2 scenarios: 2 held" in ran.text
+
+
 def test_a_scenario_fails_there_too_without_its_cause(cli: Cli, control: ControlClient) -> None:
     status, ran = cli.run("run", "502/empty-response", "--attach", control.url, "--without-cause")
     assert status == 0, ran.text

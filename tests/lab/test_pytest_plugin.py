@@ -184,6 +184,37 @@ def test_each_test_has_a_lab_as_new_and_one_that_fails_says_what_the_lab_saw(the
     assert theirs.leftovers() == []
 
 
+def test_a_mistake_is_told_where_it_was_made_without_our_own_code(theirs: Theirs) -> None:
+    theirs.write("""
+        def test_kind(badgateway):
+            badgateway.fault("app", "hangg")
+
+        def test_chain(make_badgateway):
+            make_badgateway({"lb": {"retri": {}}})
+
+        @pytest.mark.badgateway
+        def test_marker_without_scenario(badgateway):
+            pass
+
+        @pytest.mark.badgateway("502/app-krashed")
+        def test_marker_of_no_scenario(badgateway):
+            pass
+
+        @pytest.mark.badgateway("502/app-crashed")
+        def test_marker_without_fixture():
+            pass
+    """)
+    told = theirs.run()
+    assert "2 failed, 3 errors" in told, told
+    assert "test_theirs.py:15: InvalidRequest" in told
+    assert "E       badgateway.chain.errors.InvalidRequest: kind: unknown fault 'hangg'; did you mean 'hang'?" in told
+    assert 'chain.yaml:1:9: lb.retri: unknown key; did you mean "retry"?' in told
+    assert "a marker that says something else than badgateway(scenario, may_not_fire=False)" in told
+    assert "no scenario or file '502/app-krashed'; did you mean \"502/app-crashed\"?" in told
+    assert "the marker badgateway is for tests that use the fixture badgateway" in told
+    assert not re.search(r"badgateway/(control|testing|pytest_plugin)", told), told
+
+
 def test_workers_have_labs_of_their_own_and_a_worker_that_crashes_leaves_none(theirs: Theirs) -> None:
     theirs.write("""
         import os

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import logging
 import os
+import sqlite3
 import ssl
 import time
 from collections import deque
@@ -263,9 +264,10 @@ class Instance:
         """See `control.Controlled`."""
         return list(self._ring)
 
-    def reset(self) -> None:
+    async def reset(self) -> None:
         """See `control.Controlled`."""
         self.book.clear()
+        await self._restore_shop()
         self.book.firings.clear()
         self._ring.clear()
         self._count = 0
@@ -275,6 +277,14 @@ class Instance:
             self.set_fault(spec)
 
     # Inside
+
+    async def _restore_shop(self) -> None:
+        if self._store is None:
+            return
+        try:
+            await self._store.restore()
+        except sqlite3.Error as error:
+            raise RefusedError(503, f"the shop's database cannot be put back to its first state: {error}") from error
 
     def _healthy_app(self) -> App:
         config = self.config

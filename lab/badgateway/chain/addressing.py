@@ -15,17 +15,28 @@ def with_addresses(settings: Mapping[str, Any], urls: Mapping[str, str]) -> dict
 
     What is no name stays as it is: it is an address already, or the hop will say what is wrong with it.
     """
+    return _replaced(settings, urls, {name: urlsplit(url).netloc for name, url in urls.items()})
+
+
+def with_names(settings: Mapping[str, Any], urls: Mapping[str, str]) -> dict[str, Any]:
+    """The other way round: so that they mean the same in another chain."""
+    names = {url: name for name, url in urls.items()}
+    return _replaced(settings, names, {urlsplit(url).netloc: name for url, name in names.items()})
+
+
+def _replaced(
+    settings: Mapping[str, Any], upstreams: Mapping[str, str], endpoints: Mapping[str, str]
+) -> dict[str, Any]:
     named = dict(settings)
     if isinstance(named.get("upstreams"), Sequence) and not isinstance(named["upstreams"], str):
-        named["upstreams"] = _list(named["upstreams"], urls)
+        named["upstreams"] = _list(named["upstreams"], upstreams)
     balancing = named.get("balancing")
     if isinstance(balancing, Mapping):
-        addresses = {name: urlsplit(url).netloc for name, url in urls.items()}
         named["balancing"] = changed = dict(balancing)
         if isinstance(changed.get("drain"), Sequence) and not isinstance(changed["drain"], str):
-            changed["drain"] = _list(changed["drain"], addresses)
+            changed["drain"] = _list(changed["drain"], endpoints)
         if isinstance(changed.get("weights"), Mapping):
-            changed["weights"] = {addresses.get(key, key): weight for key, weight in changed["weights"].items()}
+            changed["weights"] = {endpoints.get(key, key): weight for key, weight in changed["weights"].items()}
     return named
 
 

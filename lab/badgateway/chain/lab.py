@@ -244,7 +244,7 @@ class Lab:
         self._ordered(advance=format_duration(seconds))
 
     async def reset(self) -> None:
-        """As it was started: no faults, all processes up, configuration, breakers, records and clocks as new."""
+        """As it was started: no faults, all processes up, configuration, breakers, records, clocks and shop as new."""
         self._usable()
         await self._faulting.clear_all()
         for process in self._processes():
@@ -253,7 +253,7 @@ class Lab:
         await together([node.admin.reset() for node in self._nodes.values()])
         self._board.clear()
         self._clock.offset = 0.0
-        self._ordered(reset=True)
+        self._ordered(reset=self.hops)
 
     async def state(self, name: str) -> dict[str, Any]:
         """What a hop or instance says of itself now."""

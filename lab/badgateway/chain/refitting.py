@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from badgateway.chain.addressing import with_names
 from badgateway.chain.spec import WIRED, ChainSpec, leaves
 
 Json = Mapping[str, Any]
@@ -58,6 +59,23 @@ def patch_for(chain: ChainSpec, hop: str, live: Json, urls: Mapping[str, str], *
     if hop == chain.hops[-1] and len(alone) == 1 and several and live["upstreams"] != alone:
         patch["upstreams"] = alone
     return patch
+
+
+def patched_since(chain: ChainSpec, hop: str, live: Json, urls: Mapping[str, str]) -> dict[str, Any]:
+    """The merge patch that makes a hop, as it was started, what it is now; nodes are in it by name. Empty for none.
+
+    Args:
+        chain: what it was started with.
+        hop: cdn or lb.
+        live: its configuration now.
+        urls: where each node listens, by name.
+    """
+    started = chain.hop_config(hop, {"upstreams": live["upstreams"]}, urls=urls).model_dump(mode="json")
+    patch = _difference(*(_fitted(config) for config in (started, live)))
+    usual = [urls["lb"]] if hop != chain.hops[-1] else [urls[name] for name in chain.instances if name in urls]
+    if not chain.dns and live["upstreams"] != usual:
+        patch["upstreams"] = live["upstreams"]
+    return with_names(patch, urls)
 
 
 def cannot_be_patched(hop: str, patch: Json, immutable: Sequence[str]) -> list[str]:

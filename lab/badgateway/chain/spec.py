@@ -216,7 +216,7 @@ class ChainSpec(BaseModel):
         """What differs from the default chain, as a file has it."""
         instances = {} if self.app.instances == AppSpec().instances else {"instances": self.app.instances}
         tiers = {**{hop: getattr(self, hop) for hop in self.hops}, "app": {**instances, **self.app.overrides}}
-        return {tier: settings for tier, settings in tiers.items() if settings}
+        return {tier: settings for tier, settings in tiers.items() if settings} | ({"dns": True} if self.dns else {})
 
     def serves_tls(self, tier: str) -> bool:
         """Whether whoever connects to this tier must speak TLS."""

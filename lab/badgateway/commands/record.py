@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
+from badgateway.chain.refitting import patched_since
+from badgateway.chain.spec import ChainSpec
 from badgateway.commands.fault import control_options
 from badgateway.control.client import ControlClient, connect
-from badgateway.recording.entries import Asked, Order, Recording
+from badgateway.recording.entries import Asked, Order, Recording, outcome
 from badgateway.recording.listening import EventStream
 from badgateway.recording.writing import left_out, scenario_of, yaml_of
 from badgateway.scenario.model import parse_scenario
@@ -51,7 +53,7 @@ def command(file: Path, lasts: str | None, title: str, force: bool, control: str
     client = connect(control, token)
     chain = client.chain()
     outermost = next(node["name"] for node in chain["nodes"] if node["kind"] == "hop")
-    recording = Recording(outermost, _in_force(client))
+    recording = Recording(outermost, [*_patches(client, chain), *_in_force(client)])
     _keep_requests(client, outermost, BODY_KEPT)
     try:
         click.echo(f"recording what {outermost} is asked and what is done to the chain; Ctrl-C ends it")
@@ -71,6 +73,15 @@ def _end(lasts: str | None) -> float:
         return float("inf") if lasts is None else time.monotonic() + parse_duration(lasts)
     except ValueError as error:
         raise InvalidRequest(f"--for: {error}") from None
+
+
+def _patches(client: ControlClient, told: dict[str, Any]) -> list[Order | Asked]:
+    """What hops were patched with before comes first."""
+    chain = ChainSpec.model_validate(told["spec"])
+    urls = {node["name"]: node["url"] for node in told["nodes"]}
+    live = {name: client.call("GET", f"hops/{name}") for name in chain.hops if name in urls}
+    patches = {name: patched_since(chain, name, config, urls) for name, config in live.items()}
+    return [Order(time.time(), {"patch": {name: patch}}) for name, patch in patches.items() if patch]
 
 
 def _in_force(client: ControlClient) -> list[Order | Asked]:
@@ -106,7 +117,7 @@ def _note(client: ControlClient, recording: Recording, event: dict[str, Any] | N
     asked = recording.note(event)
     if asked is not None:
         for trace in client.exchanges(asked.request_id):
-            recording.outcomes[asked.request_id] = {"decided_by": trace["decided_by"], "error": trace["error"]}
+            recording.outcomes[asked.request_id] = outcome(trace)
 
 
 def _write(file: Path, recording: Recording, title: str, chain: dict[str, Any]) -> None:

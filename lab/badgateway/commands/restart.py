@@ -24,7 +24,7 @@ def command(targets: tuple[str, ...], control: str | None, token: str | None) ->
     A process forgets its faults and the settings that were patched since it was started; restart says which.
 
     Without TARGET: put the chain back as it was started. Faults are cleared, dead processes started, configuration,
-    breakers, records and clocks as new.
+    breakers, records and clocks as new, the shop without orders.
     """
     client = connect(control, token)
     for target in targets:

@@ -13,6 +13,9 @@ from urllib.parse import quote, urlencode, urlsplit
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
 from badgateway.control import statefile
 
+__tracebackhide__ = True
+"""For pytest: what fails is shown where a test called, not in here."""
+
 TOKEN_VARIABLE = "BADGATEWAY_TOKEN"  # noqa: S105  (the variable's name, no secret)
 SESSION_HEADER = "X-Badgateway-Session"
 TIMEOUT = 30.0

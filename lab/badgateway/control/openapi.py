@@ -33,7 +33,7 @@ class Operation:
     """What an endpoint takes and answers.
 
     `answer`: a type of `messages`, or a schema. `body`: likewise. `errors`: statuses besides 400, 401 and 403.
-    `sessions`: whether it answers a session about its own things.
+    `sessions`: whether it answers a session about its own things. `open`: whether it needs no token.
     """
 
     answer: Any
@@ -42,6 +42,7 @@ class Operation:
     query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     status: int = 200
     sessions: bool = False
+    open: bool = False
     media: str = "application/json"
 
 
@@ -63,7 +64,8 @@ _PURGE: Final[Mapping[str, Any]] = MappingProxyType(
 
 OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType(
     {
-        "GET /healthz": Operation(messages.Health),
+        "GET /": Operation(_TEXT, media="text/html", open=True),
+        "GET /healthz": Operation(messages.Health, open=True),
         "GET /api": Operation({"type": "object", "additionalProperties": {"type": "string"}}),
         "GET /api/openapi.json": Operation(_ANY),
         "GET /api/chain": Operation(messages.Chain, (503,)),
@@ -173,7 +175,7 @@ class _Schemas:
 
 def _operation(route: web.RouteDef, what: Operation, names: Mapping[str, list[str]], schemas: _Schemas) -> Schema:
     summary, _, rest = (route.handler.__doc__ or "").partition("\n")
-    statuses = {*what.errors, *(() if route.path == "/healthz" else (400, 401)), 403}
+    statuses = {*what.errors, *(() if what.open else (400, 401)), 403}
     answers: Schema = {str(what.status): _answer(what.status, what.media, schemas.of(what.answer))}
     error = schemas.of(messages.Error)
     answers |= {str(status): _answer(status, "application/json", error) for status in sorted(statuses)}
@@ -185,7 +187,7 @@ def _operation(route: web.RouteDef, what: Operation, names: Mapping[str, list[st
     }
     if rest.strip():
         told["description"] = rest.strip()
-    if route.path == "/healthz":
+    if what.open:
         told["security"] = []
     if what.body is not None:
         body = schemas.of(what.body, "validation")

@@ -42,7 +42,7 @@ def scenario_of(
 
     Args:
         entries: in any order.
-        outcomes: by request id what `GET /api/exchanges` has of it: `decided_by` and `error`.
+        outcomes: by request id, what `entries.outcome` says of it.
         fired: ids of the faults that struck; of any other the scenario must not ask that it does.
         title: of the scenario.
         chain: what differs from the default chain.
@@ -65,7 +65,8 @@ def _expect(asked: Asked, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str
     if not asked.expect or found is None:
         return dict(asked.expect)
     error = {"error": found["error"]} if found.get("error") and not asked.expect.get("truncated") else {}
-    return {**asked.expect, "decided_by": found["decided_by"], **error}
+    attempts = {"attempts": found["attempts"]} if "attempts" in found else {}
+    return {**asked.expect, "decided_by": found["decided_by"], **error, **attempts}
 
 
 def _steps(entries: Sequence[Order | Asked], fired: Collection[str]) -> Iterator[dict[str, Any]]:
@@ -93,9 +94,9 @@ def _steps(entries: Sequence[Order | Asked], fired: Collection[str]) -> Iterator
 
 def _order(step: Mapping[str, Any], fired: Collection[str]) -> Iterator[dict[str, Any]]:
     if "reset" in step:
-        # a scenario begins with a chain of its own; one that was reset on the way is as new but for its connections
+        # a process that was restarted has forgotten whatever it was told
         yield {"clear": "all"}
-        yield {"restart": "app"}
+        yield from ({"restart": name} for name in ("app", *reversed(step["reset"])))
     elif "fault" in step:
         spec = {key: value for key, value in step["fault"].items() if key != "id"}
         yield {"fault": spec if step["fault"].get("id") in fired else {**spec, "may_not_fire": True}}

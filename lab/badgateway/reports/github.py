@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from badgateway.reports.places import from_here
+from badgateway.reports.places import from_workspace
 from badgateway.running.results import Problem, ScenarioResult
 
 
@@ -18,7 +18,11 @@ def github_annotations(results: Sequence[ScenarioResult]) -> str:
 
 def _command(result: ScenarioResult, problem: Problem) -> str:
     level = "notice" if result.outcome == "skipped" else "error"
-    place = {"file": from_here(problem.file), "line": problem.line, "title": f"{result.scenario.id}: {result.outcome}"}
+    place = {
+        "file": from_workspace(problem.file),
+        "line": problem.line,
+        "title": f"{result.scenario.id}: {result.outcome}",
+    }
     properties = ",".join(f"{name}={_property(str(value))}" for name, value in place.items() if value is not None)
     return f"::{level} {properties}::{_data(problem.text)}"
 

@@ -110,7 +110,9 @@ def _step(step: StepResult) -> str:
 
 def _check(check: Check) -> str:
     if check.held:
-        return f"✓ {escape(check.name)}: {escape(check.measured)}"
+        told = check.expected in ("to hold", check.measured)
+        wanted = "" if told else f" <small>(expected {escape(check.expected)})</small>"
+        return f"✓ {escape(check.name)}: {escape(check.measured)}{wanted}"
     return f"✗ {escape(check.name)}: expected {escape(check.expected)}, measured {escape(check.measured)}"
 
 
@@ -168,7 +170,7 @@ def _windows(result: ScenarioResult) -> str:
         for window in result.windows
     )
     seen = result.observations
-    strip = windows_strip(result.windows, max(each.intended for each in seen)) if seen else ""
+    strip = f"<figure>{windows_strip(result.windows, max(each.intended for each in seen))}</figure>" if seen else ""
     return f"<h3>Expectations</h3>{strip}<table><tr><th>window<th>what was measured<th></tr>{rows}</table>"
 
 

@@ -32,9 +32,11 @@ details.scenario > div { padding: 0 16px 14px; border-top: 1px solid var(--rule)
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th { text-align: left; color: var(--dim); font-weight: 500; } td, th { padding: 3px 8px 3px 0; vertical-align: top; }
 tr + tr td { border-top: 1px solid var(--rule); } td.n { text-align: right; white-space: nowrap; color: var(--dim); }
+td { overflow-wrap: anywhere; }
+.held small { color: var(--dim); }
 .held { color: var(--good); } .failed { color: var(--bad); } .dim, .note { color: var(--dim); }
 ul.problems { border-left: 3px solid var(--bad); padding-left: 22px; }
-figure { margin: 12px 0; } figcaption { color: var(--dim); font-size: 13px; }
+figure { margin: 12px 0; overflow-x: auto; } figcaption { color: var(--dim); font-size: 13px; }
 svg { width: 100%; height: auto; display: block; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--dim); }
 svg text.moment { fill: var(--mark); font-weight: 600; }
@@ -58,5 +60,18 @@ svg .window.held { fill: var(--good); opacity: .75; } svg .window.failed { fill:
 .wait { fill: #d9a52b; background: #d9a52b; } .receive { fill: #3a9d6a; background: #3a9d6a; }
 .work { fill: #36a3b5; background: #36a3b5; } .backoff { fill: transparent; background: transparent; }
 footer { color: var(--dim); max-width: 980px; margin: 24px auto; padding: 0 20px; font-size: 13px; }
+@media (max-width: 640px) {
+  main, header { padding: 0 12px; } header { padding-top: 20px; }
+  details.scenario > summary { flex-wrap: wrap; gap: 4px 10px; }
+  details.scenario > summary > span:nth-of-type(2) { order: 1; flex-basis: 100%; }
+  details.scenario > div { padding: 0 10px 10px; }
+  figure svg { min-width: 720px; }
+  .steps tr, .fall tr { display: grid; grid-template-columns: 1fr auto; }
+  .steps tr:first-child:has(th) { display: none; }
+  .steps > tbody > tr > td { border-top: 0; padding: 2px 0; } .steps > tbody > tr { border-top: 1px solid var(--rule); }
+  .steps > tbody > tr > td:first-child, .fall td { width: auto; }
+  .steps > tbody > tr > td:nth-child(2), .fall td:nth-child(2) { grid-column: 1 / -1; order: 1; width: auto; }
+  .fall td { border-top: 0; padding: 1px 0; } .fall td:nth-child(3) { text-align: right; } .fall tr { padding: 3px 0; }
+}
 @media print { details.scenario { break-inside: avoid; } }
 """

@@ -62,7 +62,7 @@ class LabLike(Protocol):
         """Clear all."""
 
     async def faults(self) -> Sequence[FaultLike]:
-        """Those in force."""
+        """Those in force. Each that was set has counted by then what has happened so far."""
 
     async def restart(self, target: str) -> Sequence[str]:
         """Start anew, on the same port; returns what was lost so: faults and patches."""

@@ -116,11 +116,15 @@ class RemoteLab:
                 await self._look()
             await asyncio.sleep(POLL)
 
-    async def _look(self) -> None:
+    async def _look(self) -> list[RemoteFault]:
+        """See how often each of ours has fired; those in force."""
+        active = []
         for told in await self._call("GET", "faults", query={"ended": "true"}):
             fault = self._faults.get(str(told["id"]))
             if fault is not None:
                 fault.fired = int(told["fired"])
+                active += [fault] if told["active"] else []
+        return active
 
     async def clear_fault(self, id: str) -> None:
         """Clear one."""
@@ -131,9 +135,8 @@ class RemoteLab:
         await asyncio.to_thread(self._control.clear_faults)
 
     async def faults(self) -> Sequence[RemoteFault]:
-        """Those in force."""
-        told = await asyncio.to_thread(self._control.faults)
-        return [self._faults[id_] for each in told if (id_ := str(each["id"])) in self._faults]
+        """Those in force; how often each that was set has fired is known as of now."""
+        return await self._look()
 
     async def restart(self, target: str) -> Sequence[str]:
         """Start anew, on the same port; returns what was lost so."""

@@ -49,6 +49,8 @@ async def run_request_step(
     date.
     """
     expect = step.expect
+    if expect.faults is not None:
+        await lab.faults()  # so that what has fired before this step is counted before it
     fired = sum(fault.fired for fault in faults)
     counters = await _Counters.read(lab) if _counted(expect) else None
     answers, observations = await _send_all(step.request, lab.urls[step.request.to], clock, sessions)

@@ -9,6 +9,9 @@ from typing import Any, Self
 from badgateway.chain.errors import InvalidRequest
 from badgateway.control.client import ControlClient
 
+__tracebackhide__ = True
+"""For pytest: what fails is shown where a test called, not in here."""
+
 
 class Fault:
     """A fault in the lab. As a context manager it is cleared at the end of the block.

@@ -11,6 +11,9 @@ from badgateway.testing.exchange import Exchange
 from badgateway.testing.fault import Fault
 from badgateway.testing.nodes import Hop, Process
 
+__tracebackhide__ = True
+"""For pytest: what fails is shown where a test called, not in here."""
+
 SHOWN = 5
 """Exchanges that a report draws."""
 MOST = 1000
@@ -155,7 +158,7 @@ class Lab:
         ]
 
     def reset(self) -> None:
-        """As it was started: no faults, all processes up, configuration, breakers, records and clocks as new."""
+        """As it was started: no faults, all processes up, configuration, breakers, records, clocks and shop as new."""
         self._control.reset()
         self.faults.clear()
 

@@ -11,6 +11,9 @@ from badgateway.control.client import ControlClient
 
 Settings = Mapping[str, Any]
 
+__tracebackhide__ = True
+"""For pytest: what fails is shown where a test called, not in here."""
+
 
 class Process:
     """A hop or an instance; `app` stands for every instance."""

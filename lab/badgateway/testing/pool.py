@@ -13,6 +13,9 @@ from badgateway.control.client import ControlClient
 from badgateway.testing.lab import Lab
 from badgateway.testing.starting import LabProcess, Wish
 
+__tracebackhide__ = True
+"""For pytest: what fails is shown where a test called, not in here."""
+
 KEPT = 3
 """Labs that wait for the next test that wants one like them. Each is a chain of five or six processes."""
 

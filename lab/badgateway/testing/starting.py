@@ -23,6 +23,9 @@ from badgateway.chain.errors import EnvironmentProblem
 from badgateway.control.client import ControlClient
 from badgateway.testing.lab import Lab
 
+__tracebackhide__ = True
+"""For pytest: what fails is shown where a test called, not in here."""
+
 READY = 30.0
 """Seconds for a chain to get ready; it takes about one."""
 CLOSING = 10.0
@@ -47,7 +50,7 @@ class Wish:
     @property
     def key(self) -> str:
         """The same for labs that are alike."""
-        return json.dumps([self.chain, self.scenario, self.backend, self.instances], sort_keys=True)
+        return json.dumps([self.chain, self.scenario, self.backend, self.instances, self.allow_public], sort_keys=True)
 
     def options(self, directory: Path) -> list[str]:
         """As options of `badgateway up`; a file that one names is written to `directory`."""
@@ -142,15 +145,16 @@ def _wait_for(file: Path, process: subprocess.Popen[bytes], words: IO[bytes]) ->
     end = time.monotonic() + READY
     while not file.exists():
         if process.poll() is not None:
-            raise EnvironmentProblem(f"the lab ended before it was ready:\n{_said(words)}")
+            raise EnvironmentProblem(f"the lab ended before it was ready:\n{_said(words, file.parent)}")
         if time.monotonic() > end:
-            raise EnvironmentProblem(f"the lab was not ready within {READY:g} s:\n{_said(words)}")
+            raise EnvironmentProblem(f"the lab was not ready within {READY:g} s:\n{_said(words, file.parent)}")
         time.sleep(POLL)
 
 
-def _said(words: IO[bytes]) -> str:
+def _said(words: IO[bytes], directory: Path) -> str:
+    """What it wrote to stderr. `directory`: ours, which is gone when somebody reads this."""
     words.seek(0)
-    return words.read().decode(errors="replace").strip()
+    return words.read().decode(errors="replace").replace(f"{directory}/", "").strip()
 
 
 @contextmanager

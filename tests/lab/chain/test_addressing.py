@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from badgateway.chain.addressing import names_in, with_addresses
+from badgateway.chain.addressing import names_in, with_addresses, with_names
 
 URLS = {"app-1": "http://127.0.0.1:9001", "app-2": "https://127.0.0.1:9002"}
 
@@ -27,6 +27,7 @@ def test_names_become_addresses_where_addresses_belong(
     settings: dict[str, object], addressed: dict[str, object] | None
 ) -> None:
     assert with_addresses(settings, URLS) == (settings if addressed is None else addressed)
+    assert with_names(with_addresses(settings, URLS), URLS) == settings
 
 
 def test_what_is_given_is_left_as_it_was() -> None:

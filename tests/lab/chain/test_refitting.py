@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from badgateway.chain.refitting import cannot_be_patched, in_the_way, patch_for
+from badgateway.chain.refitting import cannot_be_patched, in_the_way, patch_for, patched_since
 from badgateway.chain.spec import HOPS, ChainSpec
 from badgateway_proxy import IMMUTABLE
 
@@ -100,3 +100,16 @@ def test_a_setting_in_sockets_needs_a_restart() -> None:
         "lb.tls.enabled: needs a restart of the hop"
     ]
     assert cannot_be_patched("lb", {"retry": {"attempts": 2}}, IMMUTABLE) == []
+
+
+def test_what_a_hop_was_patched_with_since_it_was_started() -> None:
+    started = chain(lb={"retry": {"attempts": 2}})
+    now = live("lb", started)
+    assert patched_since(started, "lb", now, URLS) == {}
+    assert patched_since(started, "cdn", live("cdn", started), URLS) == {}
+    now["timeouts"]["first_byte"] = "250ms"
+    now["retry"]["attempts"] = 5
+    now["balancing"]["drain"] = ["127.0.0.1:9003"]
+    now["upstreams"] = [URLS["app-2"]]
+    patch = {"timeouts": {"first_byte": "250ms"}, "retry": {"attempts": 5}, "balancing": {"drain": ["app-2"]}}
+    assert patched_since(started, "lb", now, URLS) == {**patch, "upstreams": ["app-2"]}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from badgateway.recording.entries import Asked, Order, Recording, asked
+from badgateway.recording.entries import Asked, Order, Recording, asked, outcome
 from tests.support.tracerecords import STARTED, record
 
 
@@ -68,3 +68,10 @@ def test_a_body_that_was_not_kept_is_told() -> None:
 )
 def test_what_must_come_of_it_again(over: dict[str, Any], expect: dict[str, Any]) -> None:
     assert asked(exchange(**over)).expect == expect
+
+
+def test_an_outcome_tells_of_retries_and_not_of_single_attempts() -> None:
+    hops = [{"hop": "cdn", "attempts": [{}]}, {"hop": "lb", "attempts": [{}, {}]}]
+    trace = {"decided_by": "app", "error": None, "hops": hops}
+    assert outcome(trace) == {"decided_by": "app", "error": None, "attempts": {"lb": 2}}
+    assert "attempts" not in outcome({**trace, "hops": hops[:1]})

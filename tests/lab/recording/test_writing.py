@@ -48,6 +48,16 @@ def test_who_decided_comes_from_the_traces() -> None:
     assert step["expect"] == {"status": 502, "decided_by": "lb", "error": "connection_refused"}
 
 
+def test_what_was_retried_must_be_retried_again() -> None:
+    [step] = written(ask(1.0), outcomes={"r1.0": {"decided_by": "app", "error": None, "attempts": {"lb": 2}}})
+    assert step["expect"] == {"status": 200, "decided_by": "app", "attempts": {"lb": 2}}
+
+
+def test_a_reset_is_a_restart_of_everything() -> None:
+    steps = written(Order(0.5, {"reset": ["cdn", "lb"]}), ask(1.0))
+    assert steps[:-1] == [{"clear": "all"}, {"restart": "app"}, {"restart": "lb"}, {"restart": "cdn"}]
+
+
 def test_only_a_fault_that_struck_must_strike_again() -> None:
     hang = Order(0.5, {"fault": {"target": "app", "kind": "hang", "id": "f-1"}})
     assert written(hang, ask(1.0), fired={"f-1"})[0] == {"fault": {"target": "app", "kind": "hang"}}
@@ -89,6 +99,7 @@ ORDERS = st.builds(
     st.floats(0, 100),
     st.sampled_from([
         {"advance": "3s"}, {"stop": "lb"}, {"restart": "app"}, {"clear": "all"}, {"breaker": {"lb": "reset"}},
+        {"reset": ["cdn", "lb"]},
         {"patch": {"lb": {"timeouts": {"send": "1s"}}}}, {"fault": {"target": "app", "kind": "hang", "for": "1s"}},
     ]),
 )  # fmt: skip

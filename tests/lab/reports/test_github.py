@@ -44,6 +44,18 @@ def test_files_are_named_from_the_working_directory(tmp_path: Path, monkeypatch:
     assert "file=s/a.yaml," in github_annotations([one])
 
 
+def test_in_a_job_they_are_named_from_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "s").mkdir()
+    monkeypatch.chdir(tmp_path / "s")
+    text = "title: T\ncode: 502\nsteps: [{request: GET /}]"
+    one = ScenarioResult(parse_scenario(text, file="a.yaml"), outcome="failed", why="x")
+    assert "file=a.yaml," in github_annotations([one])
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    assert "file=s/a.yaml," in github_annotations([one])
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path / "elsewhere"))
+    assert "file=a.yaml," in github_annotations([one])
+
+
 def test_the_summary_is_a_table_whatever_a_title_holds() -> None:
     rows = [line for line in step_summary(ALL).splitlines() if line.startswith("| ")]
     assert len(rows) == 2 + len(ALL)

@@ -89,6 +89,14 @@ def test_what_failed_stands_open_and_says_why() -> None:
     assert "never fired" in page
 
 
+def test_what_held_says_what_was_expected_where_that_is_not_what_was_measured() -> None:
+    held = [Check("status", "200", "200", held=True), Check("within", "100ms", "3ms", held=True)]
+    page = html_report([result(steps=[StepResult(0, "request", "GET /", 3, checks=held)]), loaded()])
+    assert ">✓ status: 200</div>" in page
+    assert ">✓ within: 3ms <small>(expected 100ms)</small></div>" in page
+    assert "(expected to hold)" not in page
+
+
 def test_traffic_is_drawn_with_what_was_done_meanwhile() -> None:
     page = html_report([loaded()])
     assert page.count("fault hang at app, 1 s") == 2

@@ -19,13 +19,13 @@ def connection() -> Iterator[sqlite3.Connection]:
 
 
 def test_it_takes_about_so_long_on_a_processor(connection: sqlite3.Connection) -> None:
-    took = {}
-    for seconds in (0.05, 0.4):
+    def took(seconds: float) -> float:
         began = time.thread_time()
         slow_query(connection, seconds, lambda: False, None)
-        took[seconds] = time.thread_time() - began
-    assert took[0.4] > 0.2
-    assert took[0.4] > 2 * took[0.05]
+        return time.thread_time() - began
+
+    # what a row costs is measured right before, in some milliseconds, in which a busy machine may do anything
+    assert any(took(0.4) > max(0.2, 2 * took(0.05)) for _ in range(10))
 
 
 def test_it_ends_early_when_nobody_wants_it_any_more(connection: sqlite3.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import sqlite3
 import tempfile
@@ -113,3 +114,19 @@ def test_a_read_sees_one_state_while_another_instance_writes(tmp_path: Path) -> 
     assert one.read(look) == [3, 3]
     one.close()
     two.close()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+async def test_it_can_be_had_as_it_was_made(shared: bool, tmp_path: Path) -> None:
+    store = Store(tmp_path / "shop.sqlite3" if shared else None)
+    before = store.products()
+    await store.add_order(3, 4)
+    await store.write(lambda db: db.execute("UPDATE products SET stock = 0"))
+    await store.write(lambda db: db.execute("DELETE FROM products WHERE id > 1"))
+    under_way = [asyncio.ensure_future(store.add_order(1, 1)) for _ in range(5)]
+    await asyncio.gather(store.restore(), *under_way)
+    assert store.products() == before
+    await store.restore()
+    assert store.order(1) is None
+    assert await store.add_order(1, 2) == 1
+    store.close()

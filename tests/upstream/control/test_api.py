@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -97,6 +101,44 @@ async def test_reset(api: Api) -> None:
     assert (state["faults"], state["requests"], state["clock_offset"]) == (0, 0, 0)
     assert (await api("GET", "/requests"))[1] == []
     assert (await api("GET", "/firings"))[1] == []
+
+
+async def ordered(api: Api) -> str:
+    """Order something; where it is."""
+    body = b'{"product_id": 1}'
+    async with api.app.client() as client:
+        await client.send(b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        head = (await client.until(b"\r\n\r\n")).decode()
+    return next(line.partition(": ")[2] for line in head.splitlines() if line.startswith("Location: "))
+
+
+async def test_reset_empties_the_shop_also_while_it_is_asked(api: Api) -> None:
+    assert [await ordered(api) for _ in range(2)] == ["/orders/1", "/orders/2"]
+    assert (await api("POST", "/faults", {"kind": "broken_database", "how": "read_only"}))[0] == 201
+    assert (await api("POST", "/reset"))[0] == 200
+    assert await ordered(api) == "/orders/1"
+    answers = await asyncio.gather(*(ordered(api) for _ in range(10)), *(api("POST", "/reset") for _ in range(5)))
+    assert answers[10:] == [(200, {"status": "ok"})] * 5
+    await api("POST", "/reset")
+    assert await ordered(api) == "/orders/1"
+
+
+async def test_reset_is_refused_while_the_database_cannot_be_written(tmp_path: Path) -> None:
+    database = tmp_path / "shop.sqlite3"
+    database.touch()
+    async with here(database=str(database), lock_timeout="50ms") as app, aiohttp.ClientSession() as session:
+        api = Api(app, session)
+        await ordered(api)
+        with closing(sqlite3.connect(database)) as somebody:
+            somebody.execute("BEGIN IMMEDIATE")
+            status, answer = await api("POST", "/reset")
+            assert (status, answer["error"]) == (
+                503,
+                "the shop's database cannot be put back to its first state: database is locked",
+            )
+            somebody.rollback()
+        assert (await api("POST", "/reset"))[0] == 200
+        assert await ordered(api) == "/orders/1"
 
 
 async def test_fault_types_describe_themselves(api: Api) -> None:

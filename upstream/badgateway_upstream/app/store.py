@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from badgateway_upstream.app.dav.tree import SCHEMA as DAV_SCHEMA
+from badgateway_upstream.app.dav.tree import clear
 
 _PRODUCTS: Final = [
     ("Tin of tea", 790, 120),
@@ -162,6 +163,10 @@ class Store:
             self._writer.rollback()
         return ""
 
+    async def restore(self) -> None:
+        """Have it as it was made: no orders, no files, the first products. Comes after the writes under way."""
+        await self.write(_restore)
+
     def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Return what ``work`` reads, all of it from the same state of the database."""
         with self._reader:
@@ -243,4 +248,15 @@ def _fill(connection: sqlite3.Connection) -> None:
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute("SELECT count(*) FROM products").fetchone()[0] == 0:
-            connection.executemany("INSERT INTO products (name, price_cents, stock) VALUES (?, ?, ?)", _PRODUCTS)
+            _stock(connection)
+
+
+def _stock(connection: sqlite3.Connection) -> None:
+    connection.executemany("INSERT INTO products (name, price_cents, stock) VALUES (?, ?, ?)", _PRODUCTS)
+
+
+def _restore(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM orders")  # no AUTOINCREMENT: the next one is number 1 again
+    connection.execute("DELETE FROM products")
+    _stock(connection)
+    clear(connection)

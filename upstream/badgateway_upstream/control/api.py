@@ -38,8 +38,11 @@ class Controlled(Protocol):
     def exchanges(self) -> list[Exchange]:
         """The latest requests, oldest first."""
 
-    def reset(self) -> None:
-        """As just started: no faults but the configured ones, no records, real time."""
+    async def reset(self) -> None:
+        """As just started: no faults but the configured ones, no orders, no records, real time.
+
+        Raises RefusedError when the database cannot be written.
+        """
 
 
 class _BadInputError(Exception):
@@ -159,7 +162,7 @@ class _Api:
 
     async def reset(self, request: web.Request) -> web.Response:
         del request
-        self._controlled.reset()
+        await self._controlled.reset()
         return web.json_response({"status": "ok"})
 
 

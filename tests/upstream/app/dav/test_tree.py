@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from badgateway_upstream.app.dav import tree as trees
-from badgateway_upstream.app.dav.tree import SCHEMA, NoRoomError, Resource, Tree
+from badgateway_upstream.app.dav.tree import SCHEMA, NoRoomError, Resource, Tree, clear
 
 QUOTA = 1000
 
@@ -109,6 +109,14 @@ def test_there_is_an_end_to_resources_and_bindings(tree: Tree, monkeypatch: pyte
     tree.bind(root, "d", at(tree, "a"))
     with pytest.raises(NoRoomError):
         tree.bind(root, "e", at(tree, "a"))
+
+
+def test_nothing_but_another_root_is_left(tree: Tree) -> None:
+    root = at(tree)
+    tree.add_collection(root, "a", 0)
+    clear(tree._db)
+    assert tree.members(at(tree)) == []
+    assert at(tree).uuid != root.uuid
 
 
 class Graph(RuleBasedStateMachine):

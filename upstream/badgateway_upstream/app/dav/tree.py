@@ -50,6 +50,13 @@ WITH RECURSIVE reached (id) AS (
 """
 
 
+def clear(connection: sqlite3.Connection) -> None:
+    """Have nothing but a root, which is another resource than the one before."""
+    connection.execute("DELETE FROM dav_bindings")
+    connection.execute("DELETE FROM dav_resources")
+    connection.execute("INSERT INTO dav_resources (id) VALUES (?)", (ROOT_ID,))
+
+
 class NoRoomError(Exception):
     """It does not fit. ``condition`` is the precondition of RFC 4331 section 6 that does not hold."""
 
