@@ -7,8 +7,9 @@ installed imports this module, so it imports nothing that takes time: no aiohttp
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -65,27 +66,37 @@ def pytest_configure_node(node: Any) -> None:
         node.workerinput["badgateway"] = (control.url, control.token)
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
     """A marker that nothing heeds would make a test prove something else than it says."""
     marked = any(marker.name == "badgateway" for marker in item.own_markers)
     if marked and "badgateway" not in getattr(item, "fixturenames", ()):
         raise _failed("the marker badgateway is for tests that use the fixture badgateway; this one does not")
+    with _explained(item, "setup"):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """A test fails, too, if a fault that it set never fired; a test that failed says what the lab saw."""
-    try:
+    """A test fails, too, if a fault that it set never fired."""
+    with _explained(item, "call"):
         result = yield
         for lab in item.stash.get(_LABS, []):
             _must_have_fired(lab)
+    return result
+
+
+@contextmanager
+def _explained(item: pytest.Item, when: Literal["setup", "call"]) -> Iterator[None]:
+    """What fails in here says what the lab saw."""
+    try:
+        yield
     except (pytest.skip.Exception, pytest.exit.Exception, KeyboardInterrupt, SystemExit):
         raise
     except BaseException:
         for lab in item.stash.get(_LABS, []):
-            item.add_report_section("call", "badgateway", _report(lab))
+            item.add_report_section(when, "badgateway", _report(lab))
         raise
-    return result
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,24 @@ def test_what_happened_happens_again(cli: Cli, tmp_path: Path) -> None:
     assert cli.leftovers() == []
 
 
+def test_what_was_done_before_comes_first(cli: Cli, tmp_path: Path) -> None:
+    up, file = cli.up(), tmp_path / "r.yaml"
+    client = ControlClient(cli.state["control"], cli.state["token"])
+    client.call("PATCH", "hops/lb", {"balancing": {"drain": ["app-1"]}})
+    client.stop("app-1")
+    client.set_fault("app-2", {"kind": "crash"})
+    recording = cli.start("record", str(file))
+    recording.until("recording what cdn is asked")
+    assert send(f"{url_of(up)}/products") == 502
+    recording.send(signal.SIGINT)
+    assert recording.wait() == 0, recording.text
+    steps = [line.strip(" -").partition(":") for line in file.read_text().splitlines() if line.startswith("  - ")]
+    assert [step[0] for step in steps] == ["patch", "stop", "fault", "request"]
+    assert "drain: [app-1]" in steps[0][2]
+    status, ran = cli.run("run", str(file))
+    assert status == 0, ran.text
+
+
 def test_it_stops_by_itself_and_leaves_the_chain_as_it_was(cli: Cli, tmp_path: Path) -> None:
     up = cli.up()
     recording = cli.start("record", str(tmp_path / "r.yaml"), "--for", "1500ms")

@@ -157,6 +157,14 @@ def test_each_test_has_a_lab_as_new_and_one_that_fails_says_what_the_lab_saw(the
 
         def test_skipped(badgateway):
             pytest.skip("not today")
+
+        @pytest.fixture
+        def client(badgateway):
+            badgateway.fault("app", "truncate")
+            assert get(badgateway) == 502
+
+        def test_of_a_fixture_that_failed(client):
+            pass
     """)
     told = theirs.run()
     outcomes = dict(re.findall(r"^test_theirs\.py::(\w+) (\w+)", told, re.MULTILINE))
@@ -173,12 +181,16 @@ def test_each_test_has_a_lab_as_new_and_one_that_fails_says_what_the_lab_saw(the
         "test_of_no_scenario": "ERROR",
         "test_chains_of_their_own": "PASSED",
         "test_skipped": "SKIPPED",
+        "test_of_a_fixture_that_failed": "ERROR",
     }, told
     why = told.partition("test_is_told_why ___")[2].partition("test_of_a_fault_that_never_fired ___")[0]
     assert "Captured badgateway call" in why
     assert re.search(r"GET /products → 502, decided by lb: http_protocol_error, \d+ ms", why)
     assert re.search(r"lb → app-\d \|[.cswr]+\| http_protocol_error in wait", why)
     assert re.search(r"fault f-\d+ \(garbage at app\): fired 1 times", why)
+    fixture = told.partition("ERROR at setup of test_of_a_fixture_that_failed ___")[2].partition("FAILURES ===")[0]
+    assert "Captured badgateway setup" in fixture
+    assert "(truncate at app): fired 1 times" in fixture
     assert re.search(r"never fired: f-\d+ \(hang at app\)\. .*may_not_fire=True", told)
     assert 'did you mean "502/app-crashed"' in told or "did you mean '502/app-crashed'" in told
     assert theirs.leftovers() == []

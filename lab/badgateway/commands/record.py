@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def command(file: Path, lasts: str | None, title: str, force: bool, control: str
     """Record what is done to the running chain until Ctrl-C, and write it to FILE as a scenario.
 
     Faults, changed settings, breaker orders, restarts and the clock become its steps, and so do the requests, with
-    what became of them as what must come of them again. Time in which nothing happened is an advance of the lab's
-    clock. Cookies and credentials are left out.
+    what became of them as what must come of them again. What was set, patched or stopped before comes first. Time in
+    which nothing happened is an advance of the lab's clock. Cookies and credentials are left out.
     """
     if file.exists() and not force:
         raise InvalidRequest(f"{file} is there already; --force writes over it")
@@ -53,7 +54,7 @@ def command(file: Path, lasts: str | None, title: str, force: bool, control: str
     client = connect(control, token)
     chain = client.chain()
     outermost = next(node["name"] for node in chain["nodes"] if node["kind"] == "hop")
-    recording = Recording(outermost, [*_patches(client, chain), *_in_force(client)])
+    recording = Recording(outermost, _before(client, chain))
     _keep_requests(client, outermost, BODY_KEPT)
     try:
         click.echo(f"recording what {outermost} is asked and what is done to the chain; Ctrl-C ends it")
@@ -75,22 +76,27 @@ def _end(lasts: str | None) -> float:
         raise InvalidRequest(f"--for: {error}") from None
 
 
-def _patches(client: ControlClient, told: dict[str, Any]) -> list[Order | Asked]:
-    """What hops were patched with before comes first."""
+def _before(client: ControlClient, told: dict[str, Any]) -> list[Order | Asked]:
+    """What had been done already comes first: patches, processes that are down, faults that are set."""
+    faults = client.faults()
+    struck = {part["node"] for fault in faults if fault["category"] == "process" for part in fault["parts"]}
+    steps: list[dict[str, Any]] = [*_patches(client, told)]
+    steps += [{"stop": n["name"]} for n in told["nodes"] if n["state"] == "exited" and n["name"] not in struck]
+    steps += [
+        {"fault": {**_spec(fault), "id": fault["id"], "for": format_duration(fault["expires_in"])}} for fault in faults
+    ]
+    now = time.time()
+    return [Order(now, step) for step in steps]
+
+
+def _patches(client: ControlClient, told: dict[str, Any]) -> Iterator[dict[str, Any]]:
     chain = ChainSpec.model_validate(told["spec"])
     urls = {node["name"]: node["url"] for node in told["nodes"]}
-    live = {name: client.call("GET", f"hops/{name}") for name in chain.hops if name in urls}
-    patches = {name: patched_since(chain, name, config, urls) for name, config in live.items()}
-    return [Order(time.time(), {"patch": {name: patch}}) for name, patch in patches.items() if patch]
-
-
-def _in_force(client: ControlClient) -> list[Order | Asked]:
-    """The faults that are set already come first."""
-    now = time.time()
-    return [
-        Order(now, {"fault": {**_spec(fault), "id": fault["id"], "for": format_duration(fault["expires_in"])}})
-        for fault in client.faults()
-    ]
+    for node in told["nodes"]:
+        if node["name"] in chain.hops and node["state"] == "running":
+            live = client.call("GET", f"hops/{node['name']}")
+            if patch := patched_since(chain, node["name"], live, urls):
+                yield {"patch": {node["name"]: patch}}
 
 
 def _spec(fault: dict[str, Any]) -> dict[str, Any]:

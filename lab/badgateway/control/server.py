@@ -263,7 +263,7 @@ class _Api:
         return web.json_response({"advanced": format_duration(seconds)})
 
     async def reset(self, request: web.Request) -> web.Response:
-        """Back to the start: no faults or orders, settings as started, breakers and records empty, dead processes up."""
+        """Back to the start: no faults or orders, settings as started, breakers and records empty, all processes up."""
         of_all(request, "a reset")
         await self._lab.reset()
         if self._prepare is not None:
