@@ -47,6 +47,7 @@ class Chain(BaseModel):
 
     url: str
     nodes: list[Node]
+    spec: Annotated[dict[str, Any], Field(description="What it was started with, as under `chain:` in a scenario.")]
 
 
 class Restarted(Chain):
@@ -158,7 +159,10 @@ class Attempt(BaseModel):
 
 
 class HopRecord(BaseModel):
-    """One request through one hop. `generated`: it made the response itself, for `error`."""
+    """One request through one hop. `generated`: it made the response itself, for `error`; `queued`: how long it waited
+    for a connection to the upstream; `not_retried`: why there was no further attempt; `cache`: how its cache came by
+    the answer; `request`: what was sent, where `keep_request` is set.
+    """
 
     id: int
     hop: str
@@ -180,8 +184,13 @@ class HopRecord(BaseModel):
     client_gone: bool
     retry_after: int | None
     breaker: str
+    queued: Seconds
+    not_retried: str | None
     attempts: list[Attempt]
     proxy_status: str
+    cache: str | None
+    cache_status: Annotated[str, Field(description="What it added to Cache-Status (RFC 9211).")]
+    request: dict[str, Any] | None
 
 
 class AppRecord(BaseModel):
