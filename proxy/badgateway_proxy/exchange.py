@@ -21,6 +21,7 @@ from badgateway_proxy.reply import Reply
 from badgateway_proxy.transport.attempt import Attempt
 from badgateway_proxy.transport.client_connection import ClientConnection
 from badgateway_proxy.transport.driving import Exchanging, in_task
+from badgateway_proxy.transport.headers import NO_NAMES
 from badgateway_proxy.transport.max_forwards import last_recipient
 from badgateway_proxy.transport.request import Request
 from badgateway_proxy.transport.request_body import NO_BODY, RequestBody, kept
@@ -76,6 +77,8 @@ class Exchange:
         )
         if request.session is not None:
             self._record.session = request.session
+        if hop.tracer is not None:
+            self._record.trace = hop.tracer.begin(request)
         self._reply = self.reply_class(hop, client, request, self._record)
 
     async def run(self) -> bool:
@@ -224,7 +227,7 @@ class Exchange:
         reply, body, request = self._reply, self._body, self._request
         if not attempt.reuse():
             await attempt.connect()
-        head_out = self._request_head(body, attempt.endpoint.text, number)
+        head_out = self._request_head(body, attempt, number)
         attempt.send(head_out, body, request.method, reply.ask_for_body)
         head = await attempt.final_head(request.upgrade, reply.interim)
         if head.status == _SWITCHING_PROTOCOLS:
@@ -245,18 +248,21 @@ class Exchange:
             await reply.relay_rest(attempt)
         return keep_alive
 
-    def _request_head(self, body: RequestBody, next_hop: str, number: int) -> bytes:
-        small = body.small
+    def _request_head(self, body: RequestBody, attempt: Attempt, number: int) -> bytes:
+        small, trace = body.small, self._record.trace
         length = len(small) if body.chunked and small is not None else None
         before, behind = self._request.head(
             self._client.host,
             self._hop.via,
-            next_hop,
+            attempt.endpoint.text,
             scheme=self._hop.scheme,
             chunked=body.chunked and small is None,
             length=length,
             cdn_loop=self._hop.loops.cdn_id,
+            replaced=NO_NAMES if trace is None else trace.replaced,
         )
+        if trace is not None and self._hop.tracer is not None:
+            behind = b"\r\ntraceparent: %b%b" % (self._hop.tracer.sent(trace, attempt.record), behind)
         if self._hop.retry.enabled:
             return b"%b%b\r\nX-Attempt-Count: %d%b" % (before, self._reply.request_id, number, behind)
         return before + self._reply.request_id + behind
@@ -326,7 +332,7 @@ class Exchange:
             hop.endpoints.report(record.endpoint, None if error is None else error.error, record.status, now)
 
     def _abandon(self, attempt: Attempt) -> None:
-        attempt.cancel()
+        attempt.give_up()
         permit, self._permit = self._permit, None
         if permit is not None:
             self._hop.breaker.report(permit, Outcome.IGNORED, 0.0, self._hop.clock.now())

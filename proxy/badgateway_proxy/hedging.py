@@ -110,7 +110,7 @@ class HedgingExchange(Exchange):
     async def _head_of(self, attempt: Attempt, number: int) -> ResponseHead:
         if not attempt.reuse():
             await attempt.connect()
-        head_out = self._request_head(self._body, attempt.endpoint.text, number)
+        head_out = self._request_head(self._body, attempt, number)
         attempt.send(head_out, self._body, self._request.method, self._reply.ask_for_body)
         # Only the first attempt's interim responses are relayed: a client cannot tell from which one they come.
         return await attempt.final_head(None, self._reply.interim if number == 1 else _ignored)
@@ -166,7 +166,6 @@ class HedgingExchange(Exchange):
             self._permit = racer.permit
             self._abandon(racer.attempt)
             racer.attempt.record.details = GIVEN_UP
-            racer.attempt.note_time()
             _over(racer)
 
 

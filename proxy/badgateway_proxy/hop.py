@@ -4,8 +4,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import StreamReader
 from aiohttp.http import HttpVersion11, RawRequestMessage
@@ -45,6 +45,9 @@ from badgateway_proxy.transport.resolving import resolver_for
 from badgateway_proxy.transport.response_reader import ResponseLimits
 from badgateway_proxy.transport.tls_contexts import upstream_context
 from badgateway_proxy.upstream_gate import UpstreamGate
+
+if TYPE_CHECKING:
+    from badgateway_proxy.tracing.tracer import Tracer
 
 _LOG = logging.getLogger("badgateway_proxy.exchange")
 
@@ -86,6 +89,8 @@ class Hop:
         self._retries = RetryBudget(config.retry.budget)
         self.cache: Cache | None = None
         self._tasks: set[asyncio.Task[object]] = set()
+        #: What traces exchanges; None where nothing does.
+        self.tracer = _tracer_for(config, self._bits)
         self._adopt(config)
 
     def _adopt(self, config: HopConfig) -> None:
@@ -105,6 +110,8 @@ class Hop:
         self.affinity = affinity if (affinity := Affinity(config.balancing)).on else None
         #: What watches how attempts end; None where nothing does.
         self.outlier = self.endpoints.outlier
+        if self.tracer is not None:
+            self.tracer.knows(member.endpoint for member in self.endpoints.members)
         self._prober.configure(config.health, self.deadlines, [*self.endpoints.members])
         self.retry = RetryPolicy(config.retry)
         self._retries.settings = config.retry.budget
@@ -177,14 +184,19 @@ class Hop:
 
     def ended(self, record: ExchangeRecord) -> None:
         """An exchange is over, whatever became of it."""
-        self.recorder.add(record)
-        if self._log_exchanges:
-            _log(record)
+        self._note(record)
         if record.cache is not None and self.cache is not None:
             self.cache.results[record.cache] += 1
         self.in_flight -= 1
         if self._idle is not None and not self.in_flight:
             self._idle.set()
+
+    def _note(self, record: ExchangeRecord) -> None:
+        self.recorder.add(record)
+        if self.tracer is not None and record.trace is not None:
+            self.tracer.ended(record, record.trace)
+        if self._log_exchanges:
+            _log(record)
 
     async def until_idle(self) -> None:
         """Wait until no request is being served."""
@@ -198,13 +210,13 @@ class Hop:
         request_id = client.given_id or self.new_request_id()
         record = ExchangeRecord(self.name, self.tier, request_id, time.time(), client.address, method, target)
         record.error, record.details, record.breaker = error.error.value, error.details, self.breaker.current
+        if self.tracer is not None:
+            record.trace = self.tracer.begin(_NO_REQUEST)
         try:
             Reply(self, client, _NO_REQUEST, record).generate(error, endpoint=None, keep_alive=False)
         except ConnectionError:
             record.client_gone = True
-        self.recorder.add(record)
-        if self._log_exchanges:
-            _log(record)
+        self._note(record)
 
     def relay_member(self, endpoint: str, status: int) -> tuple[str, bytes]:
         """This hop's Proxy-Status member for a response that it relays, as text and as bytes."""
@@ -235,10 +247,12 @@ class Hop:
         self._prober.configure(self.config.health, self.deadlines, [*self.endpoints.members])
 
     def close(self) -> None:
-        """Look for nothing any more, and close every connection to endpoints, also those in use."""
+        """Look for nothing any more, close every connection to endpoints, also those in use; send the last spans."""
         self._discovery.close()
         self._prober.close()
         self.pool.close()
+        if self.tracer is not None:
+            self.tracer.close()
 
     # -- for the admin API -----------------------------------------------------------------------------
 
@@ -284,6 +298,14 @@ class Hop:
             "totals": self.recorder.totals(),
             **({} if self.cache is None else {"cache": self.cache.state()}),
         }
+
+
+def _tracer_for(config: HopConfig, bits: Callable[[int], int]) -> "Tracer | None":
+    if not config.tracing.enabled:
+        return None
+    from badgateway_proxy.tracing.tracer import Tracer  # noqa: PLC0415 - imports OpenTelemetry, an optional extra
+
+    return Tracer(config, bits)
 
 
 def _log(record: ExchangeRecord) -> None:

@@ -12,14 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from badgateway_proxy.histograms import Durations
+
+if TYPE_CHECKING:
+    from badgateway_proxy.tracing.trace_context import Trace
 
 _QUEUE_SIZE = 1000
 
 #: Methods that are counted by name; OpenTelemetry's name for all others is `_OTHER`.
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"))
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"))
 
 
 @dataclass(slots=True)
@@ -43,6 +46,8 @@ class AttemptRecord:
     """What the peer sent first; set only when something was wrong with it."""
     backoff: float = 0.0
     """The pause before this attempt."""
+    span_id: int = 0
+    """Of its span, as the endpoint was told; 0 for none."""
 
     def as_dict(self) -> dict[str, Any]:
         """The attempt as JSON."""
@@ -107,6 +112,8 @@ class ExchangeRecord:
     """The session that the request named (see `transport.sessions`)."""
     request: dict[str, Any] | None = None
     """Its headers and body, where they are kept (`keep_request`)."""
+    trace: Trace | None = None
+    """The trace that it belongs to, where there is tracing."""
     id: int = 0
     """Given by `Recorder.add`, in the order in which exchanges ended."""
 
@@ -118,6 +125,7 @@ class ExchangeRecord:
             "tier": self.tier,
             "request_id": self.request_id,
             "session": self.session,
+            "trace_id": None if self.trace is None else f"{self.trace.trace_id:032x}",
             "started": round(self.started, 6),
             "duration": round(self.duration, 6),
             "client": self.client,
@@ -201,7 +209,7 @@ class Recorder:
         record.id = self._last_id
         self._records.append(record)
         status, attempts = record.status, record.attempts
-        method = record.method if record.method in _METHODS else "_OTHER"
+        method = record.method if record.method in METHODS else "_OTHER"
         self.exchanges.add((method, status, record.error), record.duration)
         for attempt in attempts:
             took = attempt.connect + attempt.send + attempt.wait + attempt.receive

@@ -28,6 +28,7 @@ def test_an_exchange_as_json() -> None:
         "tier": "lb",
         "request_id": "r",
         "session": None,
+        "trace_id": None,
         "started": 1763888888.123,
         "duration": 0.0,
         "client": "127.0.0.1:5555",

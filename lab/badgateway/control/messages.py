@@ -161,7 +161,8 @@ class Attempt(BaseModel):
 class HopRecord(BaseModel):
     """One request through one hop. `generated`: it made the response itself, for `error`; `queued`: how long it waited
     for a connection to the upstream; `not_retried`: why there was no further attempt; `cache`: how its cache came by
-    the answer; `request`: what was sent, where `keep_request` is set.
+    the answer; `request`: what was sent, where `keep_request` is set; `trace_id`: 32 hexadecimal digits, null where
+    the hop does not trace.
     """
 
     id: int
@@ -169,6 +170,7 @@ class HopRecord(BaseModel):
     tier: str
     request_id: str
     session: str | None
+    trace_id: str | None
     started: Epoch
     duration: Seconds
     client: str

@@ -35,6 +35,7 @@ from badgateway_proxy.configuration.settings import (
     text_default,
 )
 from badgateway_proxy.configuration.tls_settings import TlsSettings, UpstreamTlsSettings
+from badgateway_proxy.configuration.tracing_settings import TracingSettings
 from badgateway_proxy.configuration.upstream_limits import AdaptiveConcurrencySettings, UpstreamLimitSettings
 from badgateway_proxy.policies.balancer import parse_endpoint
 from badgateway_proxy.policies.profiles import PROFILES
@@ -52,8 +53,8 @@ __all__ = [
     "read_yaml",
 ]
 
-IMMUTABLE: Final = ("name", "tier", "listen", "tls", "admin", "exit_with_stdin")
-"""Fields that only a restart can change: they are in sockets and in other people's records."""
+IMMUTABLE: Final = ("name", "tier", "listen", "tls", "admin", "tracing", "exit_with_stdin")
+"""Fields that only a restart can change: they are in sockets, in other people's records, and in threads."""
 
 
 def _hop_name(name: str) -> str:
@@ -139,6 +140,8 @@ class HopConfig(Section):
     0 keeps neither. They may hold secrets."""
     log_exchanges: bool = False
     """Log each exchange's record as a line of JSON on stderr."""
+    tracing: TracingSettings = TracingSettings()
+    """OpenTelemetry traces."""
     debug: bool = False
     """Show upstream bytes in error pages. They may hold secrets: never where strangers can see them."""
     exit_with_stdin: bool = False

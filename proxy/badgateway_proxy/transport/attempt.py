@@ -274,9 +274,9 @@ class Attempt:
         record.details = error.details
         if error.first_bytes:
             record.first_bytes = error.first_bytes
-        self.note_time()
+        self._note_phase()
 
-    def note_time(self) -> None:
+    def _note_phase(self) -> None:
         """Note in the record how long the attempt's last phase, in which it ends, had gone on."""
         record = self.record
         took = self._lap()
@@ -295,6 +295,12 @@ class Attempt:
         other = copy(self)
         self._opened = False
         return other
+
+    def give_up(self) -> None:
+        """Nobody waits for the attempt any more, wherever it is: note how far it came, and cancel it."""
+        if self.record.phase is not _RECEIVE:  # which `finish` notes
+            self._note_phase()
+        self.cancel()
 
     def cancel(self) -> None:
         """Give up on the attempt at once: what the endpoint still sends is of no use to anybody."""

@@ -1,7 +1,8 @@
 """The heads that a hop writes: what it forwards, drops and adds, as bytes.
 
 Pure. Rules: RFC 9110 section 7.6.1 (hop-by-hop fields), 7.6.3 (Via); RFC 7239 (Forwarded); RFC 9209 (Proxy-Status);
-X-Forwarded-* as HAProxy, nginx and Envoy write them; traceparent passes through untouched (W3C Trace Context).
+X-Forwarded-* as HAProxy, nginx and Envoy write them; traceparent passes through untouched (W3C Trace Context),
+unless the hop is part of the trace itself.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -82,7 +83,8 @@ _RESPONSE_NAMES = FieldNames(HOP_BY_HOP | _APPENDED)
 
 #: Request fields that say what to do with the request.
 _TELLING = FieldNames(
-    {b"connection", b"transfer-encoding", b"via", b"x-request-id", b"cdn-loop", b"max-forwards"} | sessions.FIELDS
+    {b"connection", b"transfer-encoding", b"via", b"x-request-id", b"cdn-loop", b"max-forwards", b"traceparent"}
+    | sessions.FIELDS
 )
 
 #: Connection lists nothing.

@@ -7,7 +7,6 @@ on its way (the keep-alive race), which the exchange reports as such.
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import os
 import socket
 import ssl
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 
 from badgateway_proxy.errors import ErrorType, HopError, Phase
 from badgateway_proxy.policies.balancer import Endpoint
+from badgateway_proxy.policies.near_addresses import is_near
 from badgateway_proxy.transport.driving import in_task
 from badgateway_proxy.transport.repeated import Repeated
 from badgateway_proxy.transport.resolving import Resolver, SystemResolver
@@ -198,7 +198,7 @@ class Pool:
         if endpoint.host in _LOOPBACK:
             return _LOOPBACK[endpoint.host]
         addresses = await self.resolver.addresses(endpoint.host)
-        allowed = [each for each in addresses if self._limits.allow_public or _is_near(each[0])]
+        allowed = [each for each in addresses if self._limits.allow_public or is_near(each[0])]
         if not allowed:
             details = f"{addresses[0][0]} is neither loopback nor private"
             raise HopError(ErrorType.DESTINATION_IP_PROHIBITED, details, phase=Phase.CONNECT)
@@ -281,11 +281,6 @@ _UNDER_WAY = frozenset((errno.EINPROGRESS, errno.EALREADY))
 _CONNECTED = frozenset((0, errno.EISCONN))
 
 _LOOPBACK = {"127.0.0.1": [("127.0.0.1", socket.AF_INET)], "::1": [("::1", socket.AF_INET6)]}
-
-
-def _is_near(address: str) -> bool:
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    return ip.is_loopback or ip.is_private or ip.is_link_local
 
 
 _UNROUTABLE = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EPERM))

@@ -1,6 +1,7 @@
 """A request's head, and what of it does not depend on the exchange: the same for all that begin with these bytes."""
 
 import re
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
@@ -90,6 +91,7 @@ class Request:
         chunked: bool,
         length: int | None,
         cdn_loop: bytes | None = None,
+        replaced: Set[bytes] = headers.NO_NAMES,
     ) -> headers.Around:
         """Its head as it goes on to an endpoint: what stands before and behind the value of X-Request-ID.
 
@@ -101,6 +103,7 @@ class Request:
             chunked: the body follows as chunked.
             length: the body's length in bytes where the client sent it chunked and it is known by now.
             cdn_loop: this hop's CDN-Loop member, if it has one.
+            replaced: fields that do not go on, by their names in lower case; always the same for the same request.
         """
         known = self.forwarded
         if known is not None and known[0] == client:
@@ -110,7 +113,7 @@ class Request:
             self.method,
             self.target,
             self.raw_headers,
-            also_dropped=headers.named_by_connection(self.fields.get(b"connection", ())),
+            also_dropped=headers.named_by_connection(self.fields.get(b"connection", ())) | replaced,
             via=via,
             client=client,
             next_hop=next_hop,
