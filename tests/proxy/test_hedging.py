@@ -43,7 +43,7 @@ async def test_a_late_attempt_gets_company_and_the_faster_one_is_relayed() -> No
             )
             assert (second["endpoint"], second["status"]) == (fast, 200)
             assert 0.075 <= second["started"] < 1
-            assert (first["phase"], first["phases"]["wait"] >= 0.07) == ("wait", True)
+            assert (first["phase"], sum(first["phases"].values()) >= 0.07) == ("wait", True)
             assert (record["status"], record["error"], record["not_retried"]) == (200, None, None)
             await until(lambda: endpoints.upstreams[0].heads[-1] == b"gone")
             assert active(hop) == [0, 0]
