@@ -21,7 +21,9 @@ from badgateway.processes.together import together
 TIERS: Final = ("cdn", "lb")
 APP: Final = "app"
 DEADLINE: Final = 5.0
-"""Seconds for a node to answer."""
+"""Seconds for a node to answer, and to begin to listen."""
+POLL: Final = 0.1
+"""Seconds until a node that refused the connection is asked again."""
 
 
 def node_of(word: str) -> NodeAddress:
@@ -102,7 +104,7 @@ async def _located(node: NodeAddress, session: aiohttp.ClientSession) -> NodeAdd
 
 async def _ask(node: NodeAddress, session: aiohttp.ClientSession, path: str) -> dict[str, Any]:
     try:
-        async with session.get(node.admin + path) as response:
+        async with await _reached(session, node.admin + path) as response:
             if response.status in {401, 403}:
                 raise EnvironmentProblem(f"{node.name} at {node.admin} refuses us ({response.status}); another token?")
             told = await response.json()
@@ -112,3 +114,18 @@ async def _ask(node: NodeAddress, session: aiohttp.ClientSession, path: str) -> 
     if not isinstance(told, dict) or "listen" not in told:
         raise EnvironmentProblem(f"{node.name}: what answers at {node.admin} is not what its name says")
     return told
+
+
+async def _reached(session: aiohttp.ClientSession, url: str) -> aiohttp.ClientResponse:
+    """The response, as soon as somebody listens: a container that was just added has its name before it does."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + DEADLINE
+    while True:
+        try:
+            return await session.get(url)
+        except aiohttp.ClientConnectorDNSError:
+            raise
+        except aiohttp.ClientConnectorError:
+            if loop.time() > deadline:
+                raise
+            await asyncio.sleep(POLL)

@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -6,9 +7,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from badgateway.chain import attaching
 from badgateway.chain.attaching import located, node_of
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
 from badgateway.chain.nodes import NodeAddress, scheme_of
+from tests.support.peers import refused_address
 
 
 def test_a_nodes_tier_follows_from_its_name() -> None:
@@ -93,6 +96,22 @@ def _named(name: str) -> web.Application:
     app = web.Application()
     app.add_routes([web.get("/state", state)])
     return app
+
+
+async def test_a_node_that_does_not_listen_yet_is_waited_for() -> None:
+    holder = socket.socket()  # bound, and not listening: connections are refused
+    holder.bind(("127.0.0.1", 0))
+    asking = asyncio.create_task(located([node_of(f"app-7=http://127.0.0.1:{holder.getsockname()[1]}")], "t"))
+    await asyncio.sleep(0.05)  # refused once; a machine that is slower asks later, and finds it
+    async with TestServer(_named("app-7"), socket_factory=lambda *_: holder):
+        (node,) = await asking
+    assert node.url == "http://127.0.0.1:9001"
+
+
+async def test_a_node_that_never_listens_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attaching, "DEADLINE", 0.2)
+    with refused_address() as address, pytest.raises(EnvironmentProblem, match="no admin API"):
+        await located([node_of(f"lb=http://{address}")], "t")
 
 
 async def test_what_was_said_is_not_asked(admin: str) -> None:
