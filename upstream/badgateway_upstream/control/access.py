@@ -29,15 +29,22 @@ def find_token(configured: str | None, file: Path | None = None) -> tuple[str, b
     token = secrets.token_urlsafe(24)
     if file is None:
         return token, True
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        token = file.read_text().strip()
-        if len(token) < 8:
-            raise ValueError(f"{file} holds no token of at least 8 characters") from None
-        return token, False
-    with os.fdopen(descriptor, "w") as created:
-        created.write(token + "\n")
+    if not file.exists():
+        # linked into place when complete: whoever finds the file finds a whole token in it
+        draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as created:
+            created.write(token + "\n")
+        try:
+            os.link(draft, file)
+        except FileExistsError:
+            pass  # somebody else was first, and theirs counts
+        else:
+            return token, False
+        finally:
+            draft.unlink()
+    token = file.read_text().strip()
+    if len(token) < 8:
+        raise ValueError(f"{file} holds no token of at least 8 characters")
     return token, False
 
 
