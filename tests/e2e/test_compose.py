@@ -1,19 +1,15 @@
-"""docker-compose.yml and Dockerfile say what the code says; with BADGATEWAY_DOCKER=1 they are run for real."""
+"""docker-compose.yml and Dockerfile say what the code says. tests/e2e/test_compose_running.py runs them."""
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
@@ -27,7 +23,7 @@ from ruamel.yaml import YAML
 from badgateway.chain.spec import HOP_DEFAULTS, MAX_INSTANCES, AppSpec
 from badgateway.commands import up
 from badgateway.processes.ports import Ports
-from badgateway_proxy import HopConfig, decided_by, parse_proxy_status
+from badgateway_proxy import HopConfig
 from badgateway_proxy.__main__ import main as hop_command
 from badgateway_upstream.cli import main as instance_command
 
@@ -268,177 +264,3 @@ def test_what_the_image_copies_is_let_through() -> None:
     }
     assert copied == let_through
     assert all((ROOT / source).exists() for source in copied)
-
-
-# -- for real ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a client got: the status, which hop made the response (app: none), and Retry-After."""
-
-    status: int
-    decided_by: str
-    retry_after: str | None = None
-
-
-class Composed:
-    """The chain under docker-compose, as a project of its own."""
-
-    def __init__(self, compose: list[str]) -> None:
-        self._compose = [*compose, "--project-name", "badgateway-test"]
-        self.network = "badgateway-test_default"
-
-    def run(self, *words: str) -> str:
-        """A compose command's output. Raises CalledProcessError."""
-        done = subprocess.run(
-            [*self._compose, *words], cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
-        )
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        return done.stdout
-
-    def docker(self, *words: str) -> str:
-        """A docker command's output."""
-        done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=60, check=True)
-        return done.stdout.strip()
-
-    def containers(self, service: str) -> list[str]:
-        """A service's container ids."""
-        return (self.run("ps", "-a", "-q", service) if self._is_v2() else self.run("ps", "-q", service)).split()
-
-    def container(self, service: str) -> str:
-        """The id of one of its containers."""
-        return self.containers(service)[0]
-
-    def _is_v2(self) -> bool:
-        return self._compose[0] == "docker"
-
-    def health(self, service: str) -> str:
-        """What the health check says: starting, healthy, unhealthy."""
-        return self.docker("inspect", "--format", "{{.State.Health.Status}}", self.container(service))
-
-    def control(self, method: str, path: str, body: Mapping[str, object] | None = None) -> int:
-        """A request to the control API, as the host sees it; returns the status."""
-        token = self.run("exec", "-T", "lab", "cat", TOKEN_FILE).strip()
-        connection = http.client.HTTPConnection("127.0.0.1", PORTS.control, timeout=20)
-        try:
-            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-            connection.request(method, path, body=json.dumps(body or {}), headers=headers)
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    def reset(self) -> None:
-        """Faults, breakers and records back to the start, as soon as every process is there to be told."""
-        deadline = time.monotonic() + 30
-        while (status := self.control("POST", "/api/reset")) != 200:
-            assert time.monotonic() < deadline, f"reset still answers {status}"
-            threading.Event().wait(0.1)
-
-
-def ask(port: int = PORTS.cdn) -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    try:
-        connection.request("GET", "/products")
-        response = connection.getresponse()
-        response.read()
-        deciding = decided_by(parse_proxy_status(response.headers.get("Proxy-Status", "")))
-        name = "app" if deciding is None else deciding.name
-        return Answer(response.status, name, response.headers.get("Retry-After"))
-    finally:
-        connection.close()
-
-
-def served_by(seconds: float) -> set[str]:
-    """Which instances serve, as soon as there are three of them."""
-    found: set[str] = set()
-    deadline = time.monotonic() + seconds
-    while len(found) < 3 and time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", PORTS.cdn, timeout=20)
-        connection.request("GET", "/products")
-        found.add(connection.getresponse().headers.get("X-Instance", ""))
-        connection.close()
-    return found
-
-
-def eventually(status: int, within: float = 30.0) -> Answer:
-    """Ask until the answer has this status: containers take their time to be seen gone, or back."""
-    deadline = time.monotonic() + within
-    while True:
-        try:
-            answer = ask()
-        except OSError as error:
-            answer = Answer(0, str(error))
-        if answer.status == status:
-            return answer
-        assert time.monotonic() < deadline, f"still {answer} after {within} s"
-        threading.Event().wait(0.1)
-
-
-@pytest.fixture(scope="module")
-def composed() -> Iterator[Composed]:
-    if os.environ.get("BADGATEWAY_DOCKER") != "1":
-        pytest.skip("set BADGATEWAY_DOCKER=1 where docker runs and ports 8080, 8081, 8500, 9001, 9002 are free")
-    compose = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
-    composed = Composed(compose)
-    try:
-        composed.run("build")
-        composed.run("up", "-d")
-        yield composed
-    finally:
-        composed.run("down", "--volumes", "--timeout", "5")
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1500)
-def test_containers_die_and_freeze_and_are_cut_off(composed: Composed) -> None:
-    assert eventually(200).decided_by == "app"
-
-    killed = composed.containers("app")
-    assert len(killed) == 2
-    composed.docker("kill", *killed)
-    assert eventually(502).decided_by == "lb"
-    assert composed.control("PATCH", "/api/hops/lb", {"breaker": {"enabled": True}}) == 200
-    opened = eventually(503)
-    assert (opened.decided_by, opened.retry_after is not None) == ("lb", True)
-    assert composed.health("lb") == composed.health("cdn") == "healthy"  # a dead upstream is no illness of theirs
-    composed.docker("start", *killed)
-    composed.reset()
-    eventually(200)
-
-    composed.docker("pause", composed.container("lb"))
-    assert eventually(504).decided_by == "cdn"
-    composed.docker("unpause", composed.container("lb"))
-    eventually(200)
-
-    for container in killed:
-        composed.docker("network", "disconnect", composed.network, container)
-    assert eventually(504).decided_by == "lb"  # over a kept connection into nowhere; a new one finds no such name
-    for container in killed:
-        composed.docker("network", "connect", "--alias", "app", composed.network, container)
-    composed.run("restart", "lab")  # they have other addresses now
-    composed.reset()
-    eventually(200)
-
-    garbage = {"target": "app", "kind": "garbage", "for": "60s"}
-    assert composed.control("POST", "/api/faults", garbage) in (200, 201)
-    assert eventually(502).decided_by == "lb"
-    assert composed.health("app") == "healthy"  # a fault is no illness either
-    composed.reset()
-    eventually(200)
-
-    crash = {"target": "app", "kind": "crash", "for": "60s"}
-    assert composed.control("POST", "/api/faults", crash) in (200, 201)
-    composed.reset()  # which succeeds once Docker has started both again
-    assert all(int(composed.docker("inspect", "--format", "{{.RestartCount}}", each)) == 1 for each in killed)
-    eventually(200)
-
-    composed.run("up", "-d", "--scale", "app=3")
-    composed.run("restart", "lab")
-    composed.reset()
-    assert served_by(30) == {"app-1", "app-2", "app-3"}
-
-    composed.docker("kill", composed.container("lb"))
-    assert eventually(502).decided_by == "cdn"
-    composed.run("up", "-d", "lb")
-    eventually(200)
