@@ -1,7 +1,7 @@
 """The rules file has the structure that Prometheus wants, and says the same as the rules that the lab evaluates.
 
-Whether it is valid PromQL that fires at the same times was checked with promtool (`check rules`, and `test rules`
-against `firings` over random traffic); here it is checked that nothing is named that is not recorded.
+That it is valid PromQL, and fires where it should, is tested with promtool in tests/e2e/test_prometheus.py; here it is
+tested that nothing is named that is not recorded.
 """
 
 from __future__ import annotations
