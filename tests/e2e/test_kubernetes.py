@@ -1,11 +1,19 @@
-"""deploy/kubernetes: every object against Kubernetes' schemas where `kubernetes-validate` is installed, and always
-against what this project wants of each tier."""
+"""deploy/kubernetes: every object against Kubernetes' schemas, and against what this project wants of each tier.
+
+The schemas are Kubernetes' own (Apache License 2.0), strict: no unknown fields. `kubernetes-1.37.json` has those of the
+kinds that are used here and of all that they refer to, without descriptions: from the package kubernetes-validate.
+"""
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
@@ -33,10 +41,56 @@ def container(tier: str) -> dict[str, Any]:
     return dict(found)
 
 
-def test_the_schemas_of_kubernetes_take_every_object() -> None:
-    validator = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
-    for each in OBJECTS:
-        validator.validate(each, validator.latest_version(), strict=True)
+SCHEMAS = json.loads((Path(__file__).parent / "kubernetes-1.37.json").read_text(encoding="utf-8"))
+
+
+def mistakes(each: dict[str, Any]) -> list[str]:
+    """What the schema of its kind does not take, with where it is."""
+    group, _, version = each["apiVersion"].rpartition("/")
+    package = group.partition(".")[0] or "core"
+    schema = {"$defs": SCHEMAS, "$ref": f"#/$defs/io.k8s.api.{package}.{version}.{each['kind']}"}
+    errors = jsonschema_rs.validator_for(schema).iter_errors(each)
+    return [f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in errors]
+
+
+@pytest.mark.parametrize("each", OBJECTS, ids=lambda each: f"{each['kind']} {each['metadata']['name']}")
+def test_the_schemas_of_kubernetes_take_every_object(each: dict[str, Any]) -> None:
+    assert mistakes(each) == []
+
+
+def test_the_schemas_refuse_what_is_unknown_missing_or_of_another_type() -> None:
+    good = named("Deployment", "lb")
+    for path, key, value in (
+        (("spec",), "replica", 2),
+        (("spec", "template", "spec"), "containers", None),
+        (("spec", "template", "spec", "containers", 0, "ports", 0), "containerPort", "8081"),
+        (("spec", "template", "spec", "containers", 0, "readinessProbe"), "periodSecond", 5),
+    ):
+        bad: Any = deepcopy(good)
+        inner = bad
+        for step in path:
+            inner = inner[step]
+        inner[key] = value
+        if value is None:
+            del inner[key]
+        assert mistakes(bad)
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_kubectl_builds_it() -> None:
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(FOLDER)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    built = list(yaml.load_all(done.stdout))
+    assert [line for each in built for line in mistakes(each)] == []
+    (secret,) = [each for each in built if each["kind"] == "Secret"]
+    assert len(built) == len(OBJECTS) + 1
+    assert all(each["metadata"].get("namespace") == "badgateway" for each in built if each["kind"] != "Namespace")
+    for each in built:
+        if each["kind"] == "Deployment":
+            (own,) = each["spec"]["template"]["spec"]["containers"]
+            assert own["env"][1]["valueFrom"]["secretKeyRef"]["name"] == secret["metadata"]["name"]
 
 
 def test_all_files_are_part_of_it() -> None:
@@ -89,6 +143,15 @@ def test_hops_take_their_arguments_and_are_as_patient_as_in_badgateway_up(tier: 
     assert config["upstreams"] == {"cdn": ["http://lb:8081"], "lb": ["http://app:9001"]}[tier]
     ports = {each["name"]: each["containerPort"] for each in container(tier)["ports"]}
     assert ports == {"http": config["listen"]["port"], "admin": config["admin"]["port"]}
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_the_admin_port_is_reached_by_the_name_of_the_tier(tier: str) -> None:
+    spec = named("Service", tier)["spec"]
+    ports = {each["name"]: each["port"] for each in spec["ports"]}
+    assert spec.get("clusterIP") == "None" or ports["admin"] == 9500  # a headless service has every port of its pods
+    (allowed,) = [word for word in container(tier)["args"] if word.endswith(("[cdn]", "[lb]", "admin-host=app"))]
+    assert tier in allowed
 
 
 def test_the_lb_finds_every_instance_by_the_name_of_a_headless_service() -> None:
