@@ -87,7 +87,7 @@ async def test_a_client_that_sends_too_much_gets_429_and_others_do_not() -> None
     ):
         first = await get(hop, "X-API-Key: a")
         assert (first.status, first.one("RateLimit")) == (200, b'"client";r=1;t=60')
-        assert first.one("RateLimit-Policy") == b'"client";q=1;w=60'
+        assert first.one("RateLimit-Policy") == b'"client";q=2;w=120'
         assert (await get(hop, "x-api-key: a")).one("RateLimit") == b'"client";r=0;t=60'
         refused = await get(hop, "X-API-Key: a")
         assert (refused.status, refused.error) == (429, "http_request_error")

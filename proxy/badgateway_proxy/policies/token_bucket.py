@@ -82,10 +82,12 @@ class ClientBuckets:
 def rate_limit_fields(name: str, settings: TokenBucketSettings, taken: Taken) -> tuple[tuple[bytes, bytes], ...]:
     """The fields RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10, work in progress).
 
-    ``q``: requests in each window ``w`` (seconds, rounded up). ``r``: what is left now, ``t``: seconds until more is.
+    ``q``: the quota, which is all that a full bucket holds, so that ``r`` is never more. ``w``: the window in which an
+    empty one is full again, in seconds, rounded up, as the draft has whole ones only. ``r``: what is left now, ``t``:
+    seconds until more is; Retry-After is not earlier.
     """
-    window = max(1, math.ceil(settings.fill_interval))
-    quota = max(1, math.floor(settings.tokens_per_fill * window / settings.fill_interval))
+    quota = settings.max_tokens
+    window = math.ceil(quota * settings.fill_interval / settings.tokens_per_fill * _ENOUGH)
     policy = f'"{name}";q={quota};w={window}'
     left = f'"{name}";r={taken.remaining};t={math.ceil(taken.wait)}'
     return (b"RateLimit-Policy", policy.encode()), (b"RateLimit", left.encode())

@@ -152,7 +152,7 @@ def request_head(
         cdn_loop: this hop's CDN-Loop member (RFC 8586); None leaves the field as it is.
         max_forwards: replaces Max-Forwards; None leaves it as it is.
     """
-    lines = [f"{method} {target} HTTP/1.1".encode("utf-8", "surrogateescape")]
+    lines: list[bytes] = []
     seen: dict[bytes, list[bytes]] = {}
     original_host: bytes | None = None
     kept = _KEPT[cdn_loop is not None, max_forwards is not None]
@@ -163,18 +163,20 @@ def request_head(
                 lines.append(b": ".join(field))
         elif special == b"host":
             original_host = field[1] if host is None else host.encode()
-            lines.append(b"Host: " + original_host)
         elif special in kept:
             lines.append(b": ".join(field))
         elif special in _REWRITTEN:
             seen.setdefault(special, []).append(field[1])
+    sent_host = original_host
     if original_host is None:
         original_host = b"" if host is None else host.encode()
-        lines.insert(1, b"Host: " + (original_host or next_hop.encode()))
+        sent_host = original_host or next_hop.encode()
     lines += _trail(seen, via, cdn_loop, max_forwards)
-    lines.append(_ID)
-    sender = _sent_by(seen, client, scheme, original_host) if seen else _sender(client, scheme, original_host)
-    return b"\r\n".join(lines), b"\r\n".join((b"", sender, *_framing(chunked, add_length, upgrade)))
+    lines.append(_sent_by(seen, client, scheme, original_host) if seen else _sender(client, scheme, original_host))
+    # The id comes early, so that a next hop that gives up reading the head knows it.
+    start = f"{method} {target} HTTP/1.1\r\nHost: ".encode("utf-8", "surrogateescape")
+    before = b"%b%b\r\n%b" % (start, sent_host, _ID)
+    return before, b"\r\n".join((b"", *lines, *_framing(chunked, add_length, upgrade)))
 
 
 def _framing(chunked: bool, length: int | None, upgrade: bytes | None) -> Iterable[bytes]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -94,12 +95,37 @@ def test_memory_is_bounded_whoever_comes(arrivals: list[int]) -> None:
 @pytest.mark.parametrize(
     ("changes", "policy"),
     [
-        ({}, b'"client";q=2;w=1'),
-        ({"fill_interval": "1m"}, b'"client";q=2;w=60'),
-        ({"fill_interval": "250ms"}, b'"client";q=8;w=1'),
-        ({"tokens_per_fill": 1, "fill_interval": "1500ms"}, b'"client";q=1;w=2'),
+        ({}, b'"client";q=3;w=2'),
+        ({"fill_interval": "1m"}, b'"client";q=3;w=90'),
+        ({"tokens_per_fill": 3, "fill_interval": "1m"}, b'"client";q=3;w=60'),
+        ({"fill_interval": "250ms"}, b'"client";q=3;w=1'),
+        ({"max_tokens": 100, "tokens_per_fill": 1_000_000, "fill_interval": "1ms"}, b'"client";q=100;w=1'),
+        ({"max_tokens": 11, "tokens_per_fill": 10, "fill_interval": "100s"}, b'"client";q=11;w=110'),
     ],
 )
 def test_the_policy_field_says_how_many_in_which_window(changes: dict[str, Any], policy: bytes) -> None:
     fields = dict(rate_limit_fields("client", settings(**changes), Taken(allowed=True, remaining=2, wait=0.2)))
     assert fields == {b"RateLimit-Policy": policy, b"RateLimit": b'"client";r=2;t=1'}
+
+
+@given(
+    size=st.integers(1, 1_000_000),
+    fill=st.integers(1, 1_000_000),
+    interval=st.sampled_from(["1ms", "250ms", "1s", "1m", "24h"]),
+    steps=st.lists(st.floats(0, 90), min_size=1, max_size=20),
+)
+def test_no_more_is_left_than_the_quota_and_the_window_promises_no_more_than_comes_back(
+    size: int, fill: int, interval: str, steps: list[float]
+) -> None:
+    """The draft's section on resource exhaustion: a client may go by q, w, r and t."""
+    used = settings(max_tokens=size, tokens_per_fill=fill, fill_interval=interval)
+    bucket, now = TokenBucket(used, 0.0), 0.0
+    for step in steps:
+        now += step
+        (_, policy), (_, left) = rate_limit_fields("client", used, bucket.take(now))
+        quota, window = (int(part[2:]) for part in policy.split(b";")[1:])
+        remaining, wait = (int(part[2:]) for part in left.split(b";")[1:])
+        assert 0 <= remaining <= quota
+        assert 1 <= window
+        assert quota <= window * fill / used.fill_interval * (1 + 1e-6)
+        assert 0 <= wait <= math.ceil(used.fill_interval / fill) or remaining == quota
