@@ -154,7 +154,8 @@ def request_head(
     """
     lines: list[bytes] = []
     seen: dict[bytes, list[bytes]] = {}
-    original_host: bytes | None = None
+    original_host = b"" if host is None else host.encode()
+    sent_host = original_host or next_hop.encode()
     kept = _KEPT[cdn_loop is not None, max_forwards is not None]
     for field in raw_headers:
         special = _REQUEST_NAMES[field[0]]
@@ -162,15 +163,11 @@ def request_head(
             if not also_dropped or field[0].lower() not in also_dropped:
                 lines.append(b": ".join(field))
         elif special == b"host":
-            original_host = field[1] if host is None else host.encode()
+            sent_host = original_host = field[1] if host is None else host.encode()
         elif special in kept:
             lines.append(b": ".join(field))
         elif special in _REWRITTEN:
             seen.setdefault(special, []).append(field[1])
-    sent_host = original_host
-    if original_host is None:
-        original_host = b"" if host is None else host.encode()
-        sent_host = original_host or next_hop.encode()
     lines += _trail(seen, via, cdn_loop, max_forwards)
     lines.append(_sent_by(seen, client, scheme, original_host) if seen else _sender(client, scheme, original_host))
     # The id comes early, so that a next hop that gives up reading the head knows it.

@@ -102,7 +102,8 @@ def test_connection_changes_neither_framing_nor_target(fields: Fields, options: 
     assert values(sent, b"content-length") == values(fields, b"content-length")
     assert values(sent, b"transfer-encoding") == []
     hosts = values(fields, b"host")
-    assert values(sent, b"host") == (hosts[-1:] or [b"127.0.0.1:9001"]), "two were refused before (RFC 9112 section 3.2)"
+    # Several were refused before (RFC 9112 section 3.2).
+    assert values(sent, b"host") == (hosts[-1:] or [b"127.0.0.1:9001"])
     _, back = relayed(200, [*fields, (b"Connection", b",".join(options))])
     assert values(back, b"content-length") == values(fields, b"content-length")
     assert values(back, b"transfer-encoding") == []
@@ -233,7 +234,7 @@ async def test_a_next_hop_that_gives_up_reading_the_head_records_it_under_the_sa
     async with running_hop("127.0.0.1:9", limits={"request_header": 100}) as inner, running_hop(inner.address) as outer:
         answer = read_answer(await outer.get("/", f"Cookie: {'x' * 4000}"))
         assert answer.status == 431
-        assert (await inner.record())["request_id"] == answer.one("X-Request-ID").decode()
+        assert (await inner.record())["request_id"].encode() == answer.one("X-Request-ID")
 
 
 @pytest.mark.parametrize("given", ["", "two words", "x" * 200, "é"])
