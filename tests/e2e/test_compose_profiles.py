@@ -201,6 +201,8 @@ def test_a_real_proxy_relays_to_every_instance_and_has_its_own_code_for_each_fau
 def _see(stage: Stage, name: str) -> None:
     assert {stage.ask("/products") for _ in range(20)} == {(200, "app-1"), (200, "app-2")}
     assert stage.ask("/products/1") == (504, "")
+    told = [json.loads(line) for instance in stage.instances for line in instance.lines]
+    assert [event["event"] for event in told].count("firing") == 1  # tried once, as by the LB
     for instance in stage.instances:
         instance.send(signal.SIGKILL)
         instance.process.wait()
