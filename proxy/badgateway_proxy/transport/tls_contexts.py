@@ -12,6 +12,9 @@ from badgateway_proxy.configuration.tls_settings import TlsSettings, UpstreamTls
 _ALPN = ["http/1.1"]
 _VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 _YEAR = timedelta(days=365)
+#: With it, an end without close_notify, which anybody on the way can forge, passes for an orderly one. Some builds of
+#: Python set it by themselves, such as Debian 12's; with OpenSSL 1.1.1 it does not exist.
+_LENIENT_END = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
 
 
 def upstream_context(settings: UpstreamTlsSettings) -> ssl.SSLContext:
@@ -40,6 +43,7 @@ def client_context(settings: TlsSettings, host: str) -> ssl.SSLContext:
 def _common(context: ssl.SSLContext, min_version: str) -> ssl.SSLContext:
     context.minimum_version = _VERSIONS[min_version]
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.options &= ~_LENIENT_END
     context.set_alpn_protocols(_ALPN)
     return context
 

@@ -71,3 +71,17 @@ def test_a_self_signed_certificate_is_for_where_the_hop_listens(host: str) -> No
         assert shaken(trusting, server, name)[0].version() == "TLSv1.3"
     with pytest.raises(ssl.SSLCertVerificationError):
         shaken(trusting, server, "elsewhere.example")
+
+
+def test_no_end_without_close_notify_passes_for_an_orderly_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where Python's own contexts are lenient, as Debian 12's are."""
+    made = ssl.SSLContext.__new__
+
+    def lenient(cls: type[ssl.SSLContext], protocol: int) -> ssl.SSLContext:
+        context = made(cls, protocol)
+        context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
+        return context
+
+    monkeypatch.setattr(ssl.SSLContext, "__new__", lenient)
+    for context in (upstream_context(UpstreamTlsSettings()), client_context(TlsSettings(enabled=True), tls.HOST)):
+        assert not context.options & ssl.OP_IGNORE_UNEXPECTED_EOF

@@ -28,6 +28,7 @@ async def https(folder: Path) -> AsyncIterator[HereInstance]:
 
 def trusting(folder: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # Python's default; Debian's is OpenSSL's
     context.load_verify_locations(folder / "authority.pem")
     return context
 
