@@ -12,8 +12,8 @@ from badgateway_proxy.configuration.tls_settings import TlsSettings, UpstreamTls
 _ALPN = ["http/1.1"]
 _VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 _YEAR = timedelta(days=365)
-#: With it, an end without close_notify, which anybody on the way can forge, passes for an orderly one. Some builds of
-#: Python set it by themselves, such as Debian 12's; with OpenSSL 1.1.1 it does not exist.
+#: With it, an end without close_notify, which anybody on the way can forge, passes for an orderly one. Python sets it
+#: by itself before gh-95494, as Debian 12's does; with OpenSSL 1.1.1 it does not exist.
 _LENIENT_END = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
 
 

@@ -141,7 +141,7 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLError as error:
-                self._break_off(error)
+                self._break_off(_told_alike(error))
                 return
             if not data:
                 self._ended()
@@ -274,3 +274,10 @@ class TlsStream(asyncio.Transport, asyncio.Protocol):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """As asyncio's; `ssl_object` is the `ssl.SSLObject`."""
         return self._tls if name == "ssl_object" else self._raw.get_extra_info(name, default)
+
+
+def _told_alike(error: ssl.SSLError) -> ssl.SSLError:
+    """An end without close_notify as an `ssl.SSLEOFError`, which it is since CPython's gh-95494; Debian 12 is older."""
+    if error.reason == "UNEXPECTED_EOF_WHILE_READING" and not isinstance(error, ssl.SSLEOFError):
+        return ssl.SSLEOFError(ssl.SSL_ERROR_EOF, str(error))
+    return error
