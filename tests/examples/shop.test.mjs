@@ -3,6 +3,9 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, afterEach, before, test } from "node:test";
 
@@ -14,6 +17,7 @@ async function countProducts(url) {
 }
 
 let process_, lab;
+const folder = mkdtempSync(join(tmpdir(), "badgateway-"));
 
 async function control(method, path, body) {
   const answer = await fetch(lab.control + path, {
@@ -29,7 +33,8 @@ async function control(method, path, body) {
 const fired = async () => (await control("GET", "/api/faults")).reduce((sum, fault) => sum + fault.fired, 0);
 
 before(async () => {
-  const options = ["--free-ports", "--json", "--quiet", "--exit-with-stdin"];
+  // a chain that has a ready file of its own is in no other's way
+  const options = ["--free-ports", "--json", "--quiet", "--ready-file", join(folder, "ready.json"), "--exit-with-stdin"];
   // its stdin is a pipe of ours: when we are gone, however that happens, it ends
   process_ = spawn("badgateway", ["up", ...options], { stdio: ["pipe", "pipe", "inherit"] });
   for await (const line of createInterface(process_.stdout)) {
@@ -39,7 +44,10 @@ before(async () => {
 });
 
 afterEach(() => control("POST", "/api/reset"));
-after(() => process_.stdin.end());
+after(() => {
+  process_.stdin.end();
+  rmSync(folder, { recursive: true, force: true });
+});
 
 test("all is well", async () => {
   assert.equal(await countProducts(lab.url), 8);

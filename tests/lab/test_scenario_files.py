@@ -31,6 +31,8 @@ OWN_WORDS = {
     "negotiation set up wrong",
     "extension required",
     "maglev",
+    "cache too small",
+    "range request",
 }
 """Causes that are neither an error type, nor a fault, nor a step: a request, or a setting, that makes it happen."""
 LONGEST_PAUSE = 0.2
