@@ -34,13 +34,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request that asks to be admitted, and whose it is. ``now``: seconds of the policies' clock."""
+    """A request that asks to be admitted, and whose it is.
+
+    ``now``: seconds of the policies' clock. ``hop``: the name of the hop that is asked.
+    """
 
     request: Request
     client: ClientConnection
     clock: Clock
     now: float
     reply: Reply
+    hop: str
 
 
 class Check:
@@ -178,7 +182,7 @@ class ClientRateCheck(Check):
         settings: ClientRateLimitSettings = self.settings
         client = _client_key(arrival, settings.key_header)
         taken = self._buckets.take(client, arrival.now)
-        for name, value in rate_limit_fields("client", settings, taken):
+        for name, value in rate_limit_fields(f"{arrival.hop}-client", settings, taken):
             arrival.reply.added += b"\r\n%b: %b" % (name, value)
         if not taken.allowed:
             raise _refusal(429, "the rate limit of this client is reached", taken.wait)

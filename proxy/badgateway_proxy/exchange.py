@@ -129,8 +129,9 @@ class Exchange:
             self._record.request = kept(request.raw_headers, self._body, hop.config.keep_request)
 
     def _ask(self, admission: Admission) -> None:
-        now = self._started + self._hop.clock.offset
-        admission.ask(Arrival(self._request, self._client, self._hop.clock, now, self._reply))
+        hop = self._hop
+        now = self._started + hop.clock.offset
+        admission.ask(Arrival(self._request, self._client, hop.clock, now, self._reply, hop.config.name))
 
     def _answer(self) -> Exchanging:
         return self._onwards()

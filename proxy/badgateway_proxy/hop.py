@@ -273,7 +273,7 @@ class Hop:
         self.cache = None  # whose ages were measured with that clock
         self.apply_config(self._initial)
         self.breaker.reset(self.clock.now())
-        self._retries.refused = 0
+        self._retries.refused = self._gate.limits.retries_refused = 0
         self.recorder.clear()
         self.pool.close_idle()
 
@@ -287,9 +287,14 @@ class Hop:
             "name": self.config.name,
             "tier": self.config.tier,
             "breaker": self.breaker.snapshot(now),
+            "scheme": self.scheme.decode(),
             "endpoints": endpoints,
+            "ejections": dict(self.endpoints.ejections),
             "panic": self.endpoints.panic,
-            "retries": {"active": self._retries.active, "refused": self._retries.refused},
+            "retries": {
+                "active": self._retries.active,
+                "refused": self._retries.refused + self._gate.limits.retries_refused,
+            },
             "connections": self.pool.open,
             "in_flight": self.in_flight,
             "admission": {} if self.admission is None else self.admission.state(now),

@@ -86,13 +86,13 @@ async def test_a_client_that_sends_too_much_gets_429_and_others_do_not() -> None
         running_hop(upstream.address, rate_limit={"client": limit}) as hop,
     ):
         first = await get(hop, "X-API-Key: a")
-        assert (first.status, first.one("RateLimit")) == (200, b'"client";r=1;t=60')
-        assert first.one("RateLimit-Policy") == b'"client";q=2;w=120'
-        assert (await get(hop, "x-api-key: a")).one("RateLimit") == b'"client";r=0;t=60'
+        assert (first.status, first.one("RateLimit")) == (200, b'"lb-client";r=1;t=60')
+        assert first.one("RateLimit-Policy") == b'"lb-client";q=2;w=120'
+        assert (await get(hop, "x-api-key: a")).one("RateLimit") == b'"lb-client";r=0;t=60'
         refused = await get(hop, "X-API-Key: a")
         assert (refused.status, refused.error) == (429, "http_request_error")
         assert refused.members[-1].params["status-code"] == 429
-        assert (refused.one("Retry-After"), refused.one("RateLimit")) == (b"60", b'"client";r=0;t=60')
+        assert (refused.one("Retry-After"), refused.one("RateLimit")) == (b"60", b'"lb-client";r=0;t=60')
         assert (await get(hop, "X-API-Key: b")).status == 200
         assert (await get(hop)).status == 200, "without a key it is the address that counts"
         assert upstream.connections == 1
@@ -138,7 +138,7 @@ async def test_an_upstream_that_has_limits_of_its_own_keeps_its_fields() -> None
         running_hop(upstream.address, rate_limit={"client": ONCE_A_MINUTE}) as hop,
     ):
         answer = await get(hop)
-        assert sorted(answer.all("RateLimit")) == [b'"app";r=9;t=1', b'"client";r=0;t=60']
+        assert sorted(answer.all("RateLimit")) == [b'"app";r=9;t=1', b'"lb-client";r=0;t=60']
 
 
 async def test_a_clients_bucket_survives_a_change_elsewhere_and_not_one_of_its_own() -> None:

@@ -19,11 +19,15 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from badgateway_proxy.error_types import ErrorType
 from badgateway_proxy.histograms import Histogram
 from badgateway_proxy.policies.breaker import State
+from badgateway_proxy.policies.outlier import Cause
 from badgateway_proxy.records import Recorder
 
-_TIMEOUTS: Final = frozenset((ErrorType.HTTP_RESPONSE_TIMEOUT, ErrorType.CONNECTION_READ_TIMEOUT))
+_TIMEOUTS: Final = frozenset((
+    ErrorType.HTTP_RESPONSE_TIMEOUT, ErrorType.CONNECTION_READ_TIMEOUT, ErrorType.CONNECTION_WRITE_TIMEOUT,
+))  # fmt: skip
 _NO_CONNECTION: Final = frozenset((
-    ErrorType.CONNECTION_REFUSED, ErrorType.DESTINATION_IP_UNROUTABLE, ErrorType.DNS_ERROR, ErrorType.DNS_TIMEOUT,
+    ErrorType.CONNECTION_REFUSED, ErrorType.CONNECTION_TIMEOUT, ErrorType.DESTINATION_IP_UNROUTABLE,
+    ErrorType.DNS_ERROR, ErrorType.DNS_TIMEOUT,
     ErrorType.TLS_PROTOCOL_ERROR, ErrorType.TLS_CERTIFICATE_ERROR, ErrorType.TLS_ALERT_RECEIVED,
 ))  # fmt: skip
 
@@ -56,6 +60,7 @@ class _Hop(Collector):
         yield from self._counted()
         yield from self._held()
         yield from self._breaker()
+        yield _ejections(self._state["ejections"])
         cache = self._state.get("cache")
         if cache is not None:
             yield from _cache(cache)
@@ -64,11 +69,11 @@ class _Hop(Collector):
         family = HistogramMetricFamily(
             "http_server_request_duration_seconds",
             "How long exchanges took. error_type: RFC 9209's if the hop generated the response, else a 5xx's status.",
-            labels=("http_request_method", "http_response_status_code", "error_type"),
+            labels=("http_request_method", "url_scheme", "http_response_status_code", "error_type"),
         )
         for labels, seen in self._recorder.exchanges.by_labels.items():
             method, status, error = labels or ("_OTHER", None, "_OTHER")
-            _add(family, (method, _text(status), error or _failed(status)), seen)
+            _add(family, (method, self._state["scheme"], _text(status), error or _failed(status)), seen)
         return family
 
     def _attempted(self) -> Metric:
@@ -91,6 +96,10 @@ class _Hop(Collector):
         totals = self._recorder.totals()
         known = {
             "upstream_rq_retry": (totals["retries"], "Attempts that followed a first one."),
+            "upstream_rq_retry_overflow": (
+                self._state["retries"]["refused"],
+                "Retries that were not made, as too many were under way (retry.budget, upstream_limits.max_retries).",
+            ),
             "upstream_rq_timeout": (sum(errors[kind] for kind in _TIMEOUTS), "Attempts that took too long."),
             "upstream_cx_connect_timeout": (
                 errors[ErrorType.CONNECTION_TIMEOUT],
@@ -98,7 +107,7 @@ class _Hop(Collector):
             ),
             "upstream_cx_connect_fail": (
                 sum(errors[kind] for kind in _NO_CONNECTION),
-                "Connections that did not come about.",
+                "Connections that did not come about, in time or at all.",
             ),
             "downstream_rq_truncated": (totals["truncated"], "Responses of which the client got less than announced."),
             "downstream_cx_gone": (totals["client_gone"], "Exchanges that the client did not wait for."),
@@ -112,7 +121,7 @@ class _Hop(Collector):
         known = {
             "downstream_rq_active": (state["in_flight"], "Exchanges under way."),
             "upstream_cx_active": (state["connections"], "Connections to endpoints, in use and idle."),
-            "membership_total": (len(state["endpoints"]), "Endpoints."),
+            "membership_endpoints": (len(state["endpoints"]), "Endpoints."),
             "membership_healthy": (endpoints["healthy"], "Endpoints that get requests."),
             "outlier_detection_ejections_active": (endpoints["ejected"], "Endpoints that are ejected."),
         }
@@ -139,6 +148,15 @@ class _Hop(Collector):
             "Attempts that the circuit breaker did not permit.",
             value=breaker["refused"],
         )
+
+
+def _ejections(causes: Mapping[str, int]) -> Metric:
+    ejections = CounterMetricFamily(
+        "badgateway_outlier_detection_ejections_enforced", "Ejections, by the detector.", labels=("type",)
+    )
+    for cause in Cause:
+        ejections.add_metric((cause.value,), causes.get(cause, 0))
+    return ejections
 
 
 def _cache(state: Mapping[str, Any]) -> Iterator[Metric]:

@@ -6,6 +6,7 @@ chooses among those that are left.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -72,6 +73,8 @@ class EndpointSet:
         """Watches how attempts end, where that is configured."""
         self.panic = False
         """Whether health is ignored, because too little is healthy."""
+        self.ejections: Counter[Cause] = Counter()
+        """How often something was ejected, and for what, since the start or the last `clear`."""
         self.pick: Pick = self._none
         """The endpoint for an attempt, or None. It is the balancer's own where nothing depends on the time."""
         self.configure(config, now)
@@ -181,9 +184,12 @@ class EndpointSet:
         for member in self._members.values():
             member.healthy, member.since = True, -_NEVER
         self._checks.clear()
+        self.ejections.clear()
         self.configure(self._config, now)
 
     def _ejection_changed(self, endpoint: EndpointState, why: Cause | None) -> None:
+        if why is not None:
+            self.ejections[why] += 1
         self._listener(endpoint, state_of(endpoint), "ejection is over" if why is None else why.value)
 
     # -- who gets requests -----------------------------------------------------------------------------

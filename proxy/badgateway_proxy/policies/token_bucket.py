@@ -82,9 +82,10 @@ class ClientBuckets:
 def rate_limit_fields(name: str, settings: TokenBucketSettings, taken: Taken) -> tuple[tuple[bytes, bytes], ...]:
     """The fields RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10, work in progress).
 
-    ``q``: the quota, which is all that a full bucket holds, so that ``r`` is never more. ``w``: the window in which an
-    empty one is full again, in seconds, rounded up, as the draft has whole ones only. ``r``: what is left now, ``t``:
-    seconds until more is; Retry-After is not earlier.
+    ``name``: the policy's; each hop on the way has one of its own, as a client reads all of them in one list. ``q``:
+    the quota, which is all that a full bucket holds, so that ``r`` is never more. ``w``: the window in which an empty
+    one is full again, in seconds, rounded up, as the draft has whole ones only. ``r``: what is left now, ``t``: seconds
+    until more is; Retry-After is not earlier.
     """
     quota = settings.max_tokens
     window = math.ceil(quota * settings.fill_interval / settings.tokens_per_fill * _ENOUGH)

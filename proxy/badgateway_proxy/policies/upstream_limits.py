@@ -25,15 +25,17 @@ class UpstreamLimits:
     """The requests of one hop that are under way to its upstream, and those that wait.
 
     ``active`` are under way, each on a connection of its own; ``pending`` wait for one; ``retries`` are tried again.
+    ``retries_refused``: how many were not, as there were too many, since the start or since somebody set it to 0.
     """
 
-    __slots__ = ("active", "pending", "retries", "settings")
+    __slots__ = ("active", "pending", "retries", "retries_refused", "settings")
 
     def __init__(self, settings: UpstreamLimitSettings) -> None:
         self.settings = settings
         self.active = 0
         self.pending = 0
         self.retries = 0
+        self.retries_refused = 0
 
     def arrive(self) -> Verdict:
         """A request arrives. ``GO`` and ``WAIT`` count it; ``leave`` and ``give_up`` undo that."""
@@ -68,6 +70,7 @@ class UpstreamLimits:
         """Whether one more retry may be under way; if so, it counts until ``end_retry``."""
         most = self.settings.max_retries
         if most is not None and self.retries >= most:
+            self.retries_refused += 1
             return False
         self.retries += 1
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
@@ -39,7 +40,8 @@ async def test_exchanges_and_attempts_are_counted_by_what_became_of_them() -> No
             await hop.get()
         await hop.get(method="BREW")
         await hop.records(4)
-        assert value(hop, f"{SERVER}_count", http_request_method="GET", http_response_status_code="200") == 3
+        served = {"http_request_method": "GET", "url_scheme": "http", "http_response_status_code": "200"}
+        assert value(hop, f"{SERVER}_count", **served) == 3
         assert value(hop, f"{SERVER}_bucket", http_request_method="GET", le="+Inf") == 3
         assert value(hop, f"{SERVER}_count", http_request_method="_OTHER") == 1
         labels = {"server_address": host, "server_port": port, "error_type": ""}
@@ -57,8 +59,72 @@ async def test_what_goes_wrong_has_its_error_type() -> None:
             refused = {"error_type": "connection_refused"}
             assert value(hop, f"{SERVER}_count", http_response_status_code="502", **refused) == 1
             assert value(hop, f"{CLIENT}_count", http_response_status_code="", **refused) == 3
+            assert value(hop, "badgateway_upstream_cx_connect_timeout_total") == 0
             assert value(hop, "badgateway_upstream_rq_retry_total") == 2
             assert value(hop, "badgateway_upstream_cx_connect_fail_total") == 3
+
+
+async def test_every_deadline_counts_as_one_and_a_connection_that_comes_too_late_as_none() -> None:
+    async with running_hop("127.0.0.1:9") as hop:
+        late = ("connection_timeout", "connection_write_timeout", "http_response_timeout", "connection_read_timeout")
+        for error in late:
+            hop.hop.recorder.attempts.add(("127.0.0.1:9", "GET", None, error), 1.0)
+        assert value(hop, "badgateway_upstream_rq_timeout_total") == 3
+        assert value(hop, "badgateway_upstream_cx_connect_timeout_total") == 1
+        assert value(hop, "badgateway_upstream_cx_connect_fail_total") == 1
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"retry": {"attempts": 3, "budget": {"enabled": True, "percent": 0, "min_concurrency": 0}}},
+        {"retry": {"attempts": 3}, "upstream_limits": {"max_retries": 0}},
+    ],
+)
+async def test_retries_that_were_too_many_are_counted_until_a_reset(limits: dict[str, Any]) -> None:
+    with refused_address() as address:
+        async with running_hop(address, **limits) as hop:
+            await hop.get()
+            await hop.record()
+            assert value(hop, "badgateway_upstream_rq_retry_overflow_total") == 1
+            assert value(hop, "badgateway_upstream_rq_retry_total") == 0
+            assert hop.hop.state()["retries"] == {"active": 0, "refused": 1}
+            hop.hop.reset()
+            assert value(hop, "badgateway_upstream_rq_retry_overflow_total") == 0
+
+
+async def test_ejections_are_counted_by_detector_until_a_reset() -> None:
+    enforced = "badgateway_outlier_detection_ejections_enforced_total"
+    failing = says(b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", then="again")
+    outlier = {"enabled": True, "consecutive_5xx": 2}
+    async with raw_upstream(failing) as upstream, running_hop(upstream.address, outlier=outlier) as hop:
+        assert value(hop, enforced, type="consecutive_5xx") == 0
+        for _ in range(3):
+            await hop.get()
+        await hop.records(3)
+        assert value(hop, enforced, type="consecutive_5xx") == 1
+        assert value(hop, enforced, type="success_rate") == 0
+        hop.hop.clock.advance(3600)
+        await hop.get()
+        await hop.records(4)
+        assert value(hop, "badgateway_outlier_detection_ejections_active") == 0
+        assert value(hop, enforced, type="consecutive_5xx") == 1, "what is over has happened all the same"
+        hop.hop.reset()
+        assert value(hop, enforced, type="consecutive_5xx") == 0
+
+
+async def test_names_are_as_prometheus_wants_them() -> None:
+    changes = {"cache": {"enabled": True}, "upstream_limits": {"max_requests": 5}}
+    async with raw_upstream(healthy) as upstream, running_hop(upstream.address, **changes) as hop:
+        await hop.get()
+        await hop.record()
+        text, _ = exposition(hop.hop.recorder, hop.hop.state(), "")
+        families = list(text_string_to_metric_families(text.decode()))
+        assert len(families) > 10
+        for family in families:  # what `promtool check metrics` complains of
+            assert family.documentation
+            counts = {sample.name.endswith("_total") for sample in family.samples}
+            assert counts == {family.type == "counter"}, family.name
 
 
 async def test_a_relayed_5xx_is_an_error_of_its_status() -> None:
@@ -82,7 +148,7 @@ async def test_the_breaker_and_the_endpoints_show() -> None:
             assert value(hop, "badgateway_circuit_breaker_state", state="open") == 1
             assert value(hop, "badgateway_circuit_breaker_state", state="closed") == 0
             assert value(hop, "badgateway_circuit_breaker_not_permitted_calls_total") == 1
-            assert value(hop, "badgateway_membership_total") == 1
+            assert value(hop, "badgateway_membership_endpoints") == 1
             assert value(hop, "badgateway_membership_healthy") == 1
             assert value(hop, "badgateway_downstream_rq_active") == 0
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from click.testing import CliRunner
+from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
 
 from badgateway.chain.spec import HOP_DEFAULTS
@@ -23,9 +24,11 @@ from badgateway.scenario import catalogue
 from badgateway.scenario.catalogue import ScenarioEntry
 from badgateway.terminal.codes import KNOWN_CODES, by_code, heading
 from badgateway_proxy import ERROR_TABLE
+from badgateway_proxy.admin.metrics import exposition
 from badgateway_upstream import FAULTS, FaultType
 from tests.support.docs import ROOT
 from tests.support.docs.measured import reactions
+from tests.support.wire import running_hop
 
 _CATEGORIES: Final = {
     "process": "What happens to the process itself",
@@ -173,6 +176,26 @@ def settings() -> str:
     return _table(("setting", "default", "what it is for"), rows)
 
 
+def metrics() -> str:
+    """What `GET /metrics` of a hop tells."""
+    text = asyncio.run(_metrics())
+    rows = []
+    for family in text_string_to_metric_families(text):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        rows.append((f"`{name}`", family.type, _escaped(family.documentation)))
+    return _table(("metric", "type", "what it tells"), rows)
+
+
+async def _metrics() -> str:
+    everything = {
+        "cache": {"enabled": True},
+        "upstream_limits": {"max_requests": 1},
+        "adaptive_concurrency": {"algorithm": "aimd"},
+    }
+    async with running_hop("127.0.0.1:9", **everything) as hop:
+        return exposition(hop.hop.recorder, hop.hop.state(), "")[0].decode()
+
+
 def chain_defaults() -> str:
     """What the lab's hops are told by default, as a chain would write it."""
     source = {key: dict(value) for key, value in HOP_DEFAULTS.items()}
@@ -199,6 +222,7 @@ _PARTS: Final[Mapping[str, Callable[..., str]]] = {
     "commands": commands,
     "component": component,
     "settings": settings,
+    "metrics": metrics,
     "chain-defaults": chain_defaults,
     "file": file,
 }
