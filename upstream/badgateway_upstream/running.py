@@ -55,7 +55,7 @@ async def _main(config: InstanceConfig, token_file: str | None) -> int:
     instance = Instance(config, EventWriter().write, token)
     await instance.start()
     if invented:
-        print(f"{config.name}: control API token: {token}", file=sys.stderr)  # noqa: T201 - shown once
+        print(f"{config.name}: admin token: {token}", file=sys.stderr)  # noqa: T201 - shown once
     instance.ready()
     if config.crash_after is not None:
         loop.call_later(config.crash_after, instance.process.kill)
