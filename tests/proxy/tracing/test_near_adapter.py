@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -34,7 +35,11 @@ def listener(got: list[bytes], *, over_tls: bool) -> Iterator[int]:
         def serve() -> None:
             accepted, _ = server.accept()
             accepted.settimeout(20)
-            with tls.server().wrap_socket(accepted, server_side=True) if over_tls else accepted as peer:
+            # a client that closes before it has read the server's session tickets resets the connection
+            with (
+                contextlib.suppress(ConnectionResetError),
+                tls.server().wrap_socket(accepted, server_side=True) if over_tls else accepted as peer,
+            ):
                 while data := peer.recv(65536):
                     got.append(data)
             got.append(b"end")
