@@ -254,7 +254,7 @@ class Exchange:
         length = len(small) if body.chunked and small is not None else None
         before, behind = self._request.head(
             self._client.host,
-            self._hop.via,
+            self._hop.via_1_0 if self._request.http_1_0 else self._hop.via,
             attempt.endpoint.text,
             scheme=self._hop.scheme,
             chunked=body.chunked and small is None,

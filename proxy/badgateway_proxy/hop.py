@@ -128,6 +128,7 @@ class Hop:
         self.scheme = b"https" if config.tls.enabled else b"http"
         self.token = config.name.encode()
         self.via = b"1.1 " + self.token
+        self.via_1_0 = b"1.0 " + self.token
         self._members: dict[tuple[str, int], tuple[str, bytes]] = {}
         self.client_head_timeout = config.timeouts.client_head
         self.client_send_timeout = config.timeouts.send

@@ -139,9 +139,14 @@ class Reply:
             connection=connection,
             upgrade=upgrade,
         )
-        if usual:
+        date = b""
+        if head.status >= 200 and not headers.is_dated(
+            head.headers
+        ):  # RFC 9110 section 6.6.1: whoever forwards it must
+            date = b"\r\nDate: " + formatdate(usegmt=True).encode()
+        elif usual:
             head.relayed = endpoint, record.proxy_status, before, behind
-        return before + self.request_id + self.added + behind
+        return before + self.request_id + date + self.added + behind
 
     def _option(self, keep_alive: bool) -> bytes | None:
         if not keep_alive:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -83,6 +85,30 @@ async def test_a_client_of_http_1_0_gets_no_chunks(name: str) -> None:
         answer = read_answer(raw)
         assert answer.body == b"hello"
         assert (answer.all("Transfer-Encoding"), answer.one("Connection")) == ([], b"close")
+
+
+async def test_via_tells_that_the_client_spoke_http_1_0() -> None:
+    async with raw_upstream(says(OK, then="again")) as upstream, running_hop(upstream.address) as hop:
+        await hop.send(b"GET / HTTP/1.0\r\nVia: 1.1 before\r\n\r\n")
+        await hop.get("/")
+        old, new = upstream.heads
+        assert b"\r\nVia: 1.1 before, 1.0 lb\r\n" in old
+        assert b"\r\nVia: 1.1 lb\r\n" in new
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_response_without_a_date_gets_the_time_at_which_it_came(times: int) -> None:
+    async with raw_upstream(says(OK, then="again")) as upstream, running_hop(upstream.address) as hop:
+        before = int(time.time())
+        for _ in range(times):
+            [date] = read_answer(await hop.get("/")).all("Date")
+            assert before <= parsedate_to_datetime(date.decode()).timestamp() <= time.time()
+
+
+async def test_a_date_is_relayed_as_it_is() -> None:
+    sent = OK.replace(b"\r\n\r\n", b"\r\ndate: Tue, 15 Nov 1994 08:12:31 GMT\r\n\r\n")
+    async with raw_upstream(says(sent)) as upstream, running_hop(upstream.address) as hop:
+        assert read_answer(await hop.get("/")).all("Date") == [b"Tue, 15 Nov 1994 08:12:31 GMT"]
 
 
 async def test_a_client_of_http_1_0_may_keep_its_connection() -> None:

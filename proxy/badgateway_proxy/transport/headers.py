@@ -324,6 +324,11 @@ def upgrade_of(headers: RawHeaders) -> bytes | None:
     return b", ".join(values) if values else None
 
 
+def is_dated(headers: RawHeaders) -> bool:
+    """Whether there is a Date (RFC 9110 section 6.6.1)."""
+    return any(len(name) == 4 and name.lower() == b"date" for name, _ in headers)
+
+
 def retry_after_of(headers: RawHeaders) -> float | None:
     """Retry-After in seconds (RFC 9110 section 10.2.3); a date counts from that in Date. None where it says nothing."""
     asked = date = None

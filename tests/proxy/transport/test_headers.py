@@ -255,7 +255,7 @@ async def test_an_absolute_target_is_rewritten_and_names_the_host() -> None:
 
 async def test_a_response_comes_with_what_belongs_to_it_and_no_more() -> None:
     sent = (
-        b"HTTP/1.1 200 OK\r\nServer: app\r\nConnection: keep-alive, X-Mine\r\nX-Mine: secret\r\n"
+        b"HTTP/1.1 200 OK\r\nServer: app\r\nDate: then\r\nConnection: keep-alive, X-Mine\r\nX-Mine: secret\r\n"
         b"Keep-Alive: timeout=5\r\nVia: 1.1 app\r\nProxy-Status: inner; error=connection_refused\r\n"
         b"X-Request-ID: theirs\r\nSet-Cookie: a=1\r\n"
         b"Set-Cookie: b=2\r\nTrailer: X\r\nContent-Length: 2\r\n\r\nok"
@@ -263,8 +263,8 @@ async def test_a_response_comes_with_what_belongs_to_it_and_no_more() -> None:
     async with raw_upstream(says(sent)) as upstream, running_hop(upstream.address) as hop:
         raw = await hop.get("/", "X-Request-ID: mine")
         assert raw == (
-            b"HTTP/1.1 200 OK\r\nServer: app\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n"
-            b"Via: 1.1 app, 1.1 lb\r\nX-Request-ID: mine\r\n"
+            b"HTTP/1.1 200 OK\r\nServer: app\r\nDate: then\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n"
+            b"Content-Length: 2\r\nVia: 1.1 app, 1.1 lb\r\nX-Request-ID: mine\r\n"
             b'Proxy-Status: inner; error=connection_refused, lb; next-hop="%b"; received-status=200\r\n'
             b"Connection: close\r\n\r\nok" % upstream.address.encode()
         )
