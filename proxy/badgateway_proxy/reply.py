@@ -140,9 +140,7 @@ class Reply:
             upgrade=upgrade,
         )
         date = b""
-        if head.status >= 200 and not headers.is_dated(
-            head.headers
-        ):  # RFC 9110 section 6.6.1: whoever forwards it must
+        if head.status >= 200 and not headers.is_dated(head.headers):
             date = b"\r\nDate: " + formatdate(usegmt=True).encode()
         elif usual:
             head.relayed = endpoint, record.proxy_status, before, behind

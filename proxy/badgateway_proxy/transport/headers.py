@@ -325,7 +325,7 @@ def upgrade_of(headers: RawHeaders) -> bytes | None:
 
 
 def is_dated(headers: RawHeaders) -> bool:
-    """Whether there is a Date (RFC 9110 section 6.6.1)."""
+    """Whether there is a Date; whoever forwards a response without one adds it (RFC 9110 section 6.6.1)."""
     return any(len(name) == 4 and name.lower() == b"date" for name, _ in headers)
 
 
