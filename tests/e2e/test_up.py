@@ -58,19 +58,21 @@ def test_a_fault_is_set_seen_in_a_request_listed_and_cleared(cli: Cli) -> None:
     assert ran.lines[0].startswith("GET /products → 200 OK in ")
     assert ran.lines[-1] == "The app answered, and every hop relayed it."
 
-    status, ran = cli.run("fault", "set", "app", "reset_before_response", "--for", "5m", "--when", "path=/orders")
+    conditions = ("--when", "path=/order*", "--when", "header.X-User=1")  # neither is read as YAML
+    status, ran = cli.run("fault", "set", "app", "reset_before_response", "--for", "5m", *conditions)
     assert status == 0, ran.text
     assert ran.lines[0].startswith("f-1: reset_before_response on app; expires in ")
     _, ran = cli.run("request", "/products")
     assert "→ 200 OK" in ran.lines[0]
-    _, ran = cli.run("request", "/orders")
+    _, ran = cli.run("request", "/orders", "-H", "X-User: 1")
     assert "→ 502 Bad Gateway" in ran.lines[0]
     assert any("[[ lb DECIDED: answered 502, connection_terminated ]]" in line for line in ran.lines), ran.text
     assert ran.lines[-1].startswith("lb decided: ")
 
     _, ran = cli.run("fault", "list")
     assert re.fullmatch(
-        r"f-1  app  reset_before_response when path=/orders  fired 1 time, expires in \d+ s", ran.lines[0]
+        r"f-1  app  reset_before_response when path=/order\* header\.X-User=1  fired 1 time, expires in \d+ s",
+        ran.lines[0],
     )
     _, ran = cli.run("fault", "set", "app-1", "database_locked")
     told = "     app-1: another connection has begun a transaction (BEGIN EXCLUSIVE) and does not end it"

@@ -81,6 +81,7 @@ def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) ->
         (["run", "no-such-thing"], "no scenario or file"),
         (["show", "no-such-thing"], "no scenario or file"),
         (["validate", "/nowhere.yaml"], "no scenario or file"),
+        (["request", "/products", "--timeout", "-1"], "is not in the range x>0"),
         (["explain", "connection_refusd"], 'did you mean "connection_refused"?'),
         (["fault", "kinds", "hangg"], 'did you mean "hang"?'),
     ],

@@ -46,6 +46,8 @@ class Faulting:
         nodes = [self._nodes[name] for name in names]
         on_hop = any(node.kind == "hop" for node in nodes)
         checked = faultspecs.for_hop(target, given) if on_hop else faultspecs.for_instance(given)
+        if all(node.process is not None for node in nodes):  # others may call themselves what they like
+            checked.refuse_nobody(names)
         if on_hop and any(node.process is None for node in nodes):
             raise InvalidRequest(f"{target} is run by somebody else, who alone can {checked.kind} it")
         able = [n for n in nodes if (n.process is not None and n.process.alive if on_hop else n.answers)]

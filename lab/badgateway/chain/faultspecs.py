@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -55,6 +55,16 @@ class CheckedFault:
         if self.spec is None or self.category != "process":
             return False
         return self.spec.when.at_once and self.spec.when.instance in (None, instance)
+
+    def refuse_nobody(self, names: Sequence[str]) -> None:
+        """Refuse a fault for one instance only that is not among those it is aimed at, so that it could never fire.
+
+        Raises:
+            InvalidRequest: which names are right.
+        """
+        wanted = None if self.spec is None else self.spec.when.instance
+        if wanted is not None and wanted not in names:
+            raise InvalidRequest(f'when.instance: the target has no instance "{wanted}"; {did_you_mean(wanted, names)}')
 
     def respawn(self) -> Mapping[str, Any] | None:
         """What to start a killed instance with again while the fault lasts; None: it stays dead."""

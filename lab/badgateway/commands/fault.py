@@ -17,6 +17,9 @@ from badgateway_upstream import FAULTS
 
 _C = TypeVar("_C", bound=Callable[..., Any])
 
+TEXTS = frozenset({"path", "method", "header", "session", "instance"})
+"""Conditions whose value is a text even if it looks like a number, or like YAML: `header.X-User=1`, `path=*`."""
+
 
 def control_options(function: _C) -> _C:
     """`--control` and `--token`, for a chain that the state file does not know."""
@@ -174,14 +177,15 @@ def _plain(default: object) -> str:
 
 
 def _pairs(words: Iterable[str], what: str, *, nested: bool = False) -> dict[str, Any]:
-    """`["latency=300ms", "header.X-User=a"]` as a mapping; values are read as YAML 1.2."""
+    """`["latency=300ms", "header.X-User=a"]` as a mapping; values are read as YAML 1.2, those of TEXTS as they are."""
     pairs: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key:
             raise InvalidRequest(f"{what} is written KEY=VALUE, not {word!r}")
         outer, dot, inner = key.partition(".") if nested else (key, "", "")
-        value = _value(key, text)
+        is_text = nested and outer in TEXTS and not text.startswith("[")
+        value = text if is_text else _value(key, text)
         if dot:
             pairs.setdefault(outer, {})[inner] = value
         else:
@@ -202,6 +206,7 @@ def _assignments(values: object) -> list[str]:
 
 def _when(values: object) -> list[str]:
     given = {key: value for key, value in values.items() if value is not None} if isinstance(values, Mapping) else {}
+    given |= {f"header.{name}": value for name, value in (given.pop("header", None) or {}).items()}
     return [f"when {' '.join(_assignments(given))}"] if given else []
 
 

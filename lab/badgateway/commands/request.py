@@ -41,7 +41,14 @@ Examples:
 @click.option("--to", default="cdn", metavar="NAME", help="Where it enters: cdn, lb, or an instance such as app-1.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header. Repeatable.")
 @click.option("-d", "--data", metavar="TEXT", help="A body; the method is then POST unless given.")
-@click.option("--timeout", default=30.0, show_default=True, metavar="SECONDS", help="The client's own patience.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="The client's own patience.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Answer and trace as JSON.")
 @control_options
 def command(

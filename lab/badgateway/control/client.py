@@ -115,7 +115,7 @@ def _decoded(url: str, status: int, content: bytes) -> Any:
     message = decoded.get("error") if isinstance(decoded, dict) else None
     words = str(message or f"the control API answered {status}")
     if status == 401:
-        raise EnvironmentProblem(f"{words} (the token of the running chain is what `badgateway up` printed)")
+        raise EnvironmentProblem(words)
     raise InvalidRequest(words) if status < 500 else EnvironmentProblem(words)
 
 

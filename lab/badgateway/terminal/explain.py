@@ -48,8 +48,10 @@ def explain(topic: str, catalogue: Sequence[ScenarioEntry]) -> list[Section]:
         return [_error_section(ERROR_TABLE[ErrorType(word)], catalogue)]
     if aliases := list(_named_elsewhere(topic.upper(), catalogue)):
         return aliases
-    known = [*map(str, KNOWN_CODES), *ERROR_TABLE]
-    hint = did_you_mean(topic, known) or "give a code from 400 to 511, or an error type such as connection_refused"
+    hint = "give a code from 400 to 511, or an error type such as connection_refused"
+    if not word.isdigit():
+        within = [str(error) for error in ERROR_TABLE if len(word) > 2 and word in error]
+        hint = f"known: {', '.join(within)}" if within else did_you_mean(topic, [*ERROR_TABLE]) or hint
     raise InvalidRequest(f"nothing is known about {topic!r}; {hint}")
 
 

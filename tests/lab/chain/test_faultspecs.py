@@ -45,3 +45,10 @@ def test_a_fault_of_a_hop(given: dict[str, Any], lines: list[str]) -> None:
 def test_what_is_right_says_how_long_it_lasts() -> None:
     assert for_instance({"kind": "hang", "for": "2s"}).lasts == 2
     assert for_instance({"kind": "hang"}).lasts == for_hop("lb", {"kind": "freeze"}).lasts == 60
+
+
+def test_a_fault_for_an_instance_that_it_is_not_aimed_at_is_refused() -> None:
+    checked = for_instance({"kind": "hang", "when": {"instance": "app-2"}})
+    checked.refuse_nobody(["app-1", "app-2"])
+    with pytest.raises(InvalidRequest, match='no instance "app-2"; did you mean "app-1"'):
+        checked.refuse_nobody(["app-1"])

@@ -90,7 +90,15 @@ def test_a_burst_of_429_is_the_only_thing_about_clients_that_deserves_an_alert()
     assert "A burst of them yes" in text("429")
 
 
-@pytest.mark.parametrize(("topic", "said"), [("conection_refused", "connection_refused"), ("599", "50"), ("§", "give")])
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        ("conection_refused", 'did you mean "connection_refused"'),
+        ("timeout", "known: dns_timeout, connection_timeout, connection_read_timeout"),
+        ("599", "give a code from 400 to 511"),
+        ("§", "give"),
+    ],
+)
 def test_an_unknown_topic_gets_a_hint(topic: str, said: str) -> None:
     with pytest.raises(InvalidRequest) as error:
         explain(topic, [])
