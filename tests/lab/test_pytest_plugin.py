@@ -187,10 +187,10 @@ def test_each_test_has_a_lab_as_new_and_one_that_fails_says_what_the_lab_saw(the
     assert "Captured badgateway call" in why
     assert re.search(r"GET /products → 502, decided by lb: http_protocol_error, \d+ ms", why)
     assert re.search(r"lb → app-\d \|[.cswr]+\| http_protocol_error in wait", why)
-    assert re.search(r"fault f-\d+ \(garbage at app\): fired 1 times", why)
+    assert re.search(r"fault f-\d+ \(garbage at app\): fired 1 time", why)
     fixture = told.partition("ERROR at setup of test_of_a_fixture_that_failed ___")[2].partition("FAILURES ===")[0]
     assert "Captured badgateway setup" in fixture
-    assert "(truncate at app): fired 1 times" in fixture
+    assert "(truncate at app): fired 1 time" in fixture
     assert re.search(r"never fired: f-\d+ \(hang at app\)\. .*may_not_fire=True", told)
     assert 'did you mean "502/app-crashed"' in told or "did you mean '502/app-crashed'" in told
     assert theirs.leftovers() == []

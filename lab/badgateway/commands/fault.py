@@ -12,7 +12,7 @@ from badgateway.chain.errors import InvalidRequest
 from badgateway.control.client import connect
 from badgateway.inputs.problems import InvalidInput, did_you_mean
 from badgateway.inputs.yamltext import parse_yaml
-from badgateway.terminal.screen import counted
+from badgateway.wording import counted
 from badgateway_upstream import FAULTS
 
 _C = TypeVar("_C", bound=Callable[..., Any])

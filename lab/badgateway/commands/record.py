@@ -19,7 +19,7 @@ from badgateway.recording.listening import EventStream
 from badgateway.recording.writing import left_out, scenario_of, yaml_of
 from badgateway.scenario.model import parse_scenario
 from badgateway.session.exits import Interrupted
-from badgateway.terminal.screen import counted
+from badgateway.wording import counted
 from badgateway_proxy import format_duration, parse_duration
 
 BODY_KEPT = 16384

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from badgateway.demo.stage import CDN_DEADLINE, LB_DEADLINE, OPEN_FOR, OPENS_AFTER, Scene, Stage
-from badgateway.terminal.screen import counted
+from badgateway.wording import counted
 
 SCENES: Final[list[Scene]] = []
 """Filled by `@scene`, in the order of this file."""

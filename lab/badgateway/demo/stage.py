@@ -18,8 +18,8 @@ from badgateway.chain.lab import Lab
 from badgateway.chain.spec import ChainSpec
 from badgateway.processes.forkserver import ForkServer
 from badgateway.session.exits import FAILED, HELD
-from badgateway.terminal.screen import counted
 from badgateway.terminal.sending import Sent, send_through
+from badgateway.wording import counted
 
 LB_DEADLINE: Final = 0.8
 """Seconds the demo's LB waits for the first byte of a response."""

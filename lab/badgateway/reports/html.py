@@ -20,6 +20,7 @@ from badgateway.running.answer import Answer
 from badgateway.running.results import Check, ScenarioResult, StepResult
 from badgateway.scenario.model import Lesson
 from badgateway.terminal.screen import seconds
+from badgateway.wording import counted
 
 _BODY_SHOWN = 600
 
@@ -151,7 +152,7 @@ def _charts(result: ScenarioResult) -> str:
     legend = "".join(f"<span>{_swatch(css_class(kind))}{escape(kind)} ({number})</span>" for kind, number in kinds)
     percentiles = f"<span>{_swatch('p50')}median</span><span>{_swatch('p95')}95th percentile</span>"
     return (
-        f"<h3>Traffic: {len(seen)} requests</h3>"
+        f"<h3>Traffic: {counted(len(seen), 'request')}</h3>"
         f'{answers_chart(seen, result.moments)}<div class="legend">{legend}</div>'
         f'{latency_chart(seen, result.moments)}<div class="legend">{percentiles}</div>'
     )
@@ -166,7 +167,7 @@ def _windows(result: ScenarioResult) -> str:
         return ""
     rows = "".join(
         f'<tr><td>{escape(window.window)}<td class="{_verdict(window.check)}">{_check(window.check)}'
-        f'<td class="n">{window.requests} requests</tr>'
+        f'<td class="n">{counted(window.requests, "request")}</tr>'
         for window in result.windows
     )
     seen = result.observations
@@ -194,7 +195,7 @@ def _faults(result: ScenarioResult) -> str:
         return ""
     rows = "".join(
         f"<tr><td><code>{escape(fault.id)}</code><td>{escape(fault.kind)} at {escape(fault.target)}"
-        f'<td class="{"held" if fault.held else "failed"}">fired {fault.fired} times</tr>'
+        f'<td class="{"held" if fault.held else "failed"}">fired {counted(fault.fired, "time")}</tr>'
         for fault in result.faults
     )
     return f"<h3>Faults, and the proof that they happened</h3><table>{rows}</table>"

@@ -11,6 +11,7 @@ from itertools import groupby
 
 from badgateway.reports.places import from_here
 from badgateway.running.results import ScenarioResult
+from badgateway.wording import counted
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -72,8 +73,8 @@ def _told(result: ScenarioResult) -> list[str]:
         mark = "skipped" if step.skipped else ("held" if step.held else "FAILED")
         lines.append(f"{step.started:.3f}s {mark} {step.title} ({step.duration:.3f}s)")
         lines += [f"    {check}" for check in step.checks]
-    lines += [f"{window.window} {window.check} ({window.requests} requests)" for window in result.windows]
-    lines += [f"fault {fault.kind} at {fault.target}: fired {fault.fired} times" for fault in result.faults]
+    lines += [f"{window.window} {window.check} ({counted(window.requests, 'request')})" for window in result.windows]
+    lines += [f"fault {fault.kind} at {fault.target}: fired {counted(fault.fired, 'time')}" for fault in result.faults]
     return lines
 
 

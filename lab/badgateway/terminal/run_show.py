@@ -15,8 +15,9 @@ from rich.text import Text
 from badgateway.running.results import Outcome, ScenarioResult, StepResult
 from badgateway.scenario.model import Scenario
 from badgateway.terminal import waterfall
-from badgateway.terminal.screen import counted, seconds
+from badgateway.terminal.screen import seconds
 from badgateway.terminal.sending import outcome
+from badgateway.wording import counted
 
 WORDS: Final[dict[Outcome, str]] = {
     "held": "held",

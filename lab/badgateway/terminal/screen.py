@@ -34,8 +34,3 @@ def seconds(value: float) -> str:
 def shortened(text: str, limit: int = 60) -> str:
     """`text`, cut to `limit` characters, with a sign that it was."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 firing`, `2 firings`, `no firings`."""
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"

@@ -10,6 +10,7 @@ from badgateway.control.client import ControlClient
 from badgateway.testing.exchange import Exchange
 from badgateway.testing.fault import Fault
 from badgateway.testing.nodes import Hop, Process
+from badgateway.wording import counted
 
 __tracebackhide__ = True
 """For pytest: what fails is shown where a test called, not in here."""
@@ -170,13 +171,13 @@ class Lab:
         """What happened so far, for somebody whose test failed: the latest exchanges drawn, and each fault's count."""
         exchanges = self.exchanges()
         names = {urlsplit(url).netloc: name for name, url in self.urls.items()}
-        lines = [f"{len(exchanges)} requests through {self.url}"]
+        lines = [f"{counted(len(exchanges), 'request')} through {self.url}"]
         if len(exchanges) > SHOWN:
             lines[0] += f"; the last {SHOWN}:"
         for exchange in exchanges[-SHOWN:]:
             lines += [str(exchange), *(f"  {line}" for line in exchange.waterfall(names).splitlines())]
-        lines += [f"fault {fault}: fired {fault.fired} times" for fault in self.faults] or ["no faults were set"]
-        return "\n".join(lines)
+        faults = [f"fault {fault}: fired {counted(fault.fired, 'time')}" for fault in self.faults]
+        return "\n".join([*lines, *(faults or ["no faults were set"])])
 
 
 def duration(value: float | str) -> str:

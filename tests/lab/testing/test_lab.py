@@ -60,7 +60,7 @@ def test_the_report_draws_the_latest_and_counts_the_faults(badgateway: Lab) -> N
     assert lines[0] == f"8 requests through {badgateway.url}; the last 5:"
     assert sum(line.startswith("GET ") for line in lines) == 5
     assert any("lb → app-" in line and "http_protocol_error" in line for line in lines)
-    assert lines[-1] == f"fault {fault}: fired 1 times"
+    assert lines[-1] == f"fault {fault}: fired 1 time"
 
 
 def test_a_lab_of_ones_own_needs_no_session(badgateway: Lab) -> None:
