@@ -86,6 +86,13 @@ def test_the_word_behind_json_is_a_scenario_and_never_overwritten(cli: Cli, tmp_
     assert (tmp_path / "holds.yaml").read_text() == HOLDS
 
 
+def test_a_report_that_cannot_be_written_is_told_before_anything_runs(cli: Cli, tmp_path: Path) -> None:
+    for option in ("--junit", "--html"):
+        status, ran = cli.run("run", "502/app-crashed", option, str(tmp_path / "missing" / "report"))
+        assert (status, ran.lines) == (2, []), ran.text
+        assert ran.errors == [f"badgateway: {option}: there is no directory {tmp_path / 'missing'}"]
+
+
 def test_fail_fast_begins_no_more(cli: Cli, tmp_path: Path) -> None:
     status, ran = cli.run("run", str(tmp_path / "fails.yaml"), str(tmp_path / "holds.yaml"), "--fail-fast", "-j1")
     assert status == 1

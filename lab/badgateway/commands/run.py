@@ -6,12 +6,12 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from badgateway.chain.errors import EnvironmentProblem
+from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
 from badgateway.chain.lab import Lab
 from badgateway.control.client import TOKEN_VARIABLE, ControlClient, connect
 from badgateway.processes.forkserver import ForkServer
@@ -124,6 +124,7 @@ def command(
     if json_to is not None and json_to != STDOUT and not json_to.endswith(".json"):
         # `run --json 502`: the word after --json is a scenario, and must never be taken for a file to write
         words, json_to = (json_to, *words), STDOUT
+    _can_be_written({"--json": json_to, "--junit": junit_to, "--html": html_to})
     if not words and not everything:
         raise click.UsageError("say which: a code, an id, a file, or --all (`badgateway list` lists them)")
     scenarios = load_scenarios(catalogue.select(words) if words else catalogue.files(catalogue.root()))
@@ -187,6 +188,13 @@ async def _run(
         return await run_many(scenarios, factory, jobs=jobs, fail_fast=fail_fast, on_event=on_event)
     except BaseExceptionGroup as group:
         raise exception_of(group) from group
+
+
+def _can_be_written(reports: Mapping[str, str | Path | None]) -> None:
+    """Complain of a directory that is not there before anything runs, not after."""
+    for option, target in reports.items():
+        if target is not None and target != STDOUT and not (folder := Path(target).parent).is_dir():
+            raise InvalidRequest(f"{option}: there is no directory {folder}")
 
 
 def _report(results: list[ScenarioResult], render: Callable[[list[ScenarioResult]], str], target: str | None) -> None:

@@ -124,6 +124,8 @@ def command(
         _refuse_second()
     given = (0, 0, 0, 0) if free_ports else (cdn_port, lb_port, app_port, control_port)
     ports = Ports(*given, cdn_host=cdn_host)
+    if not nodes and (why := ports.wanted_twice(chain.app.instances)) is not None:
+        raise InvalidRequest(why)
     listening = Listening(
         ports, control_host=control_host, allowed_hosts=hosts, token=token or secrets.token_urlsafe(24)
     )

@@ -36,6 +36,19 @@ class Ports:
     host: str = "127.0.0.1"
     cdn_host: str | None = None
 
+    def wanted_twice(self, instances: int) -> str | None:
+        """Which options ask for one and the same port, in a sentence; None where none do.
+
+        Args:
+            instances: how many of the app there will be.
+        """
+        options: dict[int, str] = {}
+        wanted = [("--cdn-port", self.cdn), ("--lb-port", self.lb), ("--control-port", self.control)]
+        for option, port in [*wanted, *(("--app-port", self.app + n) for n in range(instances) if self.app)]:
+            if port and options.setdefault(port, option) != option:
+                return f"{options[port]} and {option} both ask for port {port}; each process needs one of its own"
+        return None
+
 
 class Reservations:
     """Holds addresses for a lab's processes. `close()` gives them back."""

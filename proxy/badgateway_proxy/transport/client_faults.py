@@ -19,6 +19,8 @@ _REQUEST_ID = re.compile(rb"\r\nx-request-id:[ \t]*([!-~]{1,128})[ \t]*\r\n", re
 _REQUEST_LINE = re.compile(rb"([!-~]{1,32}) ([!-~]+)")
 #: A token, as a method is one (RFC 9110 section 9.1).
 _METHOD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ")
+#: uri-host and an optional port (RFC 9110 section 7.2, RFC 3986 section 3.2.2); may be empty.
+_HOST = re.compile(r"(?:\[[\w.~!$&'()*+,;=:%-]+\]|[\w.~!$&'()*+,;=%-]*)(?::[0-9]*)?", re.ASCII)
 _ABSOLUTE = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 _TLS_CLIENT_HELLO = b"\x16\x03"
 _SPEAKABLE = ("1.0", "1.1")
@@ -126,6 +128,17 @@ def check_framing(message: RawRequestMessage, *, max_header: int, max_headers: i
         _check_coding(
             codings, has_length="Content-Length" in message.headers, http_1_0=message.version == HttpVersion10
         )
+
+
+def check_host(message: RawRequestMessage) -> None:
+    """Refuse a Host that is none. (One that is missing or there twice is refused by aiohttp's parser.)
+
+    Raises:
+        HopError: status 400 (RFC 9112 section 3.2).
+    """
+    host = message.headers.get("Host")
+    if host is not None and _HOST.fullmatch(host) is None:
+        raise client_error(400, "Host is no host name or address with an optional port")
 
 
 def _check_coding(values: Sequence[str], *, has_length: bool, http_1_0: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 
 from badgateway_proxy.transport import headers
-from badgateway_proxy.transport.client_faults import check_framing, origin_form, unspeakable
+from badgateway_proxy.transport.client_faults import check_framing, check_host, origin_form, unspeakable
 from badgateway_proxy.transport.max_forwards import forwards_left
 from badgateway_proxy.transport.sessions import session_of
 
@@ -75,6 +75,7 @@ class Request:
         if version not in (HttpVersion11, HttpVersion10):
             raise unspeakable(f"{version.major}.{version.minor}")
         check_framing(message, max_header=max_header, max_headers=max_headers)
+        check_host(message)
         if not self.target.startswith("/") or self.method == "CONNECT":
             self.target = origin_form(message)
         if message.upgrade and version == HttpVersion11:  # RFC 9110 section 7.8: ignored in HTTP/1.0

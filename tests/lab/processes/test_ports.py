@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from badgateway.chain.errors import EnvironmentProblem
-from badgateway.processes.ports import Reservations, owner_of
+from badgateway.processes.ports import Ports, Reservations, owner_of
 
 
 @pytest.fixture
@@ -86,3 +86,21 @@ def test_a_udp_port_is_held_for_a_process_of_ours() -> None:
                 assert ours.recv(100) == b"question"
     finally:
         reserved.close()
+
+
+@pytest.mark.parametrize(
+    ("ports", "words"),
+    [
+        (Ports(), None),
+        (Ports(0, 0, 0, 0), None),
+        (Ports(cdn=8081), "--cdn-port and --lb-port both ask for port 8081"),
+        (
+            Ports(control=9002),
+            "--control-port and --app-port both ask for port 9002",
+        ),
+        (Ports(control=9003), None),
+    ],
+)
+def test_no_port_is_wanted_twice(ports: Ports, words: str | None) -> None:
+    told = ports.wanted_twice(2)
+    assert told == (None if words is None else f"{words}; each process needs one of its own")

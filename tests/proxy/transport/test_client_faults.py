@@ -57,6 +57,12 @@ REFUSED: list[tuple[str, bytes, int, str]] = [
     # Host: RFC 9112 section 3.2
     ("no Host", request(host=None), 400, "Host"),
     ("two Hosts", request("GET /x HTTP/1.1", "Host: other.example"), 400, "Host"),
+    ("a Host with a space", request(host="Host: a b"), 400, "Host"),
+    ("a Host with user information", request(host="Host: me@shop.example"), 400, "Host"),
+    ("a Host with a path", request(host="Host: shop.example/x"), 400, "Host"),
+    ("a Host with a port that is no number", request(host="Host: shop.example:http"), 400, "Host"),
+    ("two Hosts in one", request(host="Host: a.example:80:80"), 400, "Host"),
+    ("a Host that is not ASCII", request(host="Host: b\xfccher.example"), 400, "Host"),
     # header lines
     ("obs-fold", request("GET /x HTTP/1.1", "A: b", " c"), 400, ""),
     ("bare CR", request("GET /x HTTP/1.1", "A: b\rc"), 400, ""),
@@ -142,6 +148,10 @@ SERVED: list[tuple[str, bytes]] = [
     ("unusual method", request("PROPFIND /x HTTP/1.1")),
     ("asterisk", request("OPTIONS * HTTP/1.1")),
     ("empty Host", request(host="Host:")),
+    ("Host with a port", request(host="Host: shop.example:8080")),
+    ("Host with an empty port", request(host="Host: shop.example:")),
+    ("an IPv6 address", request(host="Host: [::1]:8080")),
+    ("a name with an underscore", request(host="Host: app_1")),
 ]
 
 
