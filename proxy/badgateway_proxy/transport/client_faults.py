@@ -6,6 +6,7 @@ retried. Framing that two parsers could read differently is refused, not repaire
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from aiohttp.http import HttpVersion10, RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, LineTooLong
@@ -137,8 +138,13 @@ def check_host(message: RawRequestMessage) -> None:
         HopError: status 400 (RFC 9112 section 3.2).
     """
     host = message.headers.get("Host")
-    if host is not None and _HOST.fullmatch(host) is None:
+    if host is not None and not _is_host(host):
         raise client_error(400, "Host is no host name or address with an optional port")
+
+
+@lru_cache(maxsize=256)
+def _is_host(value: str) -> bool:
+    return _HOST.fullmatch(value) is not None
 
 
 def _check_coding(values: Sequence[str], *, has_length: bool, http_1_0: bool) -> None:

@@ -110,11 +110,12 @@ class Request:
         if known is not None and known[0] == client:
             return known[1:]
         absolute = self.target is not self.message.path
+        dropped = headers.named_by_connection(self.fields.get(b"connection", ()))
         around = headers.request_head(
             self.method,
             self.target,
             self.raw_headers,
-            also_dropped=headers.named_by_connection(self.fields.get(b"connection", ())) | replaced,
+            also_dropped=dropped | replaced if replaced else dropped,
             via=via,
             client=client,
             next_hop=next_hop,
