@@ -14,7 +14,7 @@ from badgateway.chain.refitting import patched_since
 from badgateway.chain.spec import ChainSpec
 from badgateway.commands.fault import control_options
 from badgateway.control.client import ControlClient, connect
-from badgateway.recording.entries import Asked, Order, Recording, outcome
+from badgateway.recording.entries import Asked, Order, Recording
 from badgateway.recording.listening import EventStream
 from badgateway.recording.writing import left_out, scenario_of, yaml_of
 from badgateway.scenario.model import parse_scenario
@@ -123,7 +123,8 @@ def _note(client: ControlClient, recording: Recording, event: dict[str, Any] | N
     asked = recording.note(event)
     if asked is not None:
         for trace in client.exchanges(asked.request_id):
-            recording.outcomes[asked.request_id] = outcome(trace)
+            outcome = recording.outcomes.setdefault(asked.request_id, {})
+            outcome |= {"decided_by": trace["decided_by"], "error": trace["error"]}
 
 
 def _write(file: Path, recording: Recording, title: str, chain: dict[str, Any]) -> None:

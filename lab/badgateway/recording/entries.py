@@ -55,13 +55,17 @@ class Recording:
     fired: set[str] = field(default_factory=set)
     """Ids of the faults that struck."""
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By request id, its `outcome`, as far as the hops told."""
+    """By request id, `decided_by` and `error`, and the `attempts` of each hop that made more than one, as far as the
+    hops told."""
 
     def note(self, event: Mapping[str, Any] | None) -> Asked | None:
         """Take in an event of the lab, as `GET /api/events` has it (None for none); returns the request that it was."""
         if event is None:
             return None
         data = event["data"]
+        if event["kind"] == "exchange" and len(data.get("attempts", ())) > 1:
+            attempts = self.outcomes.setdefault(str(data["request_id"]), {}).setdefault("attempts", {})
+            attempts[str(event["node"])] = len(data["attempts"])
         if event["kind"] == "order" and "keep_request" not in str(data):  # which recording itself orders
             self.entries.append(order(event))
         elif event["kind"] == "exchange" and event["node"] == self.outermost:
@@ -114,13 +118,6 @@ def _headers(given: Iterable[Iterable[str]]) -> tuple[list[tuple[str, str]], set
         elif name.lower() not in PASSING:
             kept.append((name, value))
     return kept, left_out
-
-
-def outcome(trace: Mapping[str, Any]) -> dict[str, Any]:
-    """Who decided and why, and where it took more than one attempt, of a request as `GET /api/exchanges` has it."""
-    attempts = {record["hop"]: len(record["attempts"]) for record in trace["hops"] if len(record["attempts"]) > 1}
-    told = {"decided_by": trace["decided_by"], "error": trace["error"]}
-    return {**told, "attempts": attempts} if attempts else told
 
 
 def _outcome(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def scenario_of(
 
     Args:
         entries: in any order.
-        outcomes: by request id, what `entries.outcome` says of it.
+        outcomes: as a `Recording` has them.
         fired: ids of the faults that struck; of any other the scenario must not ask that it does.
         title: of the scenario.
         chain: what differs from the default chain.
@@ -61,12 +61,13 @@ def scenario_of(
 
 
 def _expect(asked: Asked, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    found = outcomes.get(asked.request_id)
-    if not asked.expect or found is None:
-        return dict(asked.expect)
-    error = {"error": found["error"]} if found.get("error") and not asked.expect.get("truncated") else {}
-    attempts = {"attempts": found["attempts"]} if "attempts" in found else {}
-    return {**asked.expect, "decided_by": found["decided_by"], **error, **attempts}
+    if not asked.expect:
+        return {}
+    found = outcomes.get(asked.request_id, {})
+    told = {key: found[key] for key in ("decided_by", "error", "attempts") if found.get(key)}
+    if asked.expect.get("truncated"):
+        told.pop("error", None)
+    return {**asked.expect, **told}
 
 
 def _steps(entries: Sequence[Order | Asked], fired: Collection[str]) -> Iterator[dict[str, Any]]:

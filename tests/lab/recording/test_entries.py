@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from badgateway.recording.entries import Asked, Order, Recording, asked, outcome
+from badgateway.recording.entries import Asked, Order, Recording, asked
 from tests.support.tracerecords import STARTED, record
 
 
@@ -70,8 +70,9 @@ def test_what_must_come_of_it_again(over: dict[str, Any], expect: dict[str, Any]
     assert asked(exchange(**over)).expect == expect
 
 
-def test_an_outcome_tells_of_retries_and_not_of_single_attempts() -> None:
-    hops = [{"hop": "cdn", "attempts": [{}]}, {"hop": "lb", "attempts": [{}, {}]}]
-    trace = {"decided_by": "app", "error": None, "hops": hops}
-    assert outcome(trace) == {"decided_by": "app", "error": None, "attempts": {"lb": 2}}
-    assert "attempts" not in outcome({**trace, "hops": hops[:1]})
+def test_it_keeps_how_often_a_hop_tried_but_for_single_attempts() -> None:
+    """From the hops' events, as a reset right behind the request takes their records."""
+    recording = Recording("cdn", [])
+    for event in (exchange("lb", attempts=[{}, {}]), exchange("cdn", attempts=[{}])):
+        recording.note(event)
+    assert list(recording.outcomes.values()) == [{"attempts": {"lb": 2}}]
