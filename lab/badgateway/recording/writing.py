@@ -130,7 +130,7 @@ def left_out(entries: Sequence[Order | Asked]) -> list[str]:
 def yaml_of(scenario: Mapping[str, Any], comments: Sequence[str]) -> str:
     """The scenario as YAML, each step's parts on a line, below `comments`."""
     writer = YAML()
-    writer.width = 110
+    writer.width = 1 << 20  # never fold: ruamel.yaml folds a backslash before a space into another text
     writer.default_flow_style = False
     writer.indent(mapping=2, sequence=4, offset=2)
     out = StringIO()
