@@ -106,6 +106,8 @@ class Exchange:
         finally:
             if not record.request_bytes:
                 record.request_bytes = self._body.received
+            if self._hop.config.keep_request:
+                record.request = kept(self._request.raw_headers, self._body)
             if self._budget is not None:
                 self._budget.release()
             record.duration = time.monotonic() - self._started
@@ -124,9 +126,8 @@ class Exchange:
                 raise last_recipient(request.method, request.message.path, request.raw_headers)
         if self._content is not EMPTY_PAYLOAD:
             limit, within = hop.limits.request_body, hop.timeouts.client_body
-            self._body = RequestBody(request.message, self._content, limit=limit, within=within)
-        if hop.config.keep_request:
-            self._record.request = kept(request.raw_headers, self._body, hop.config.keep_request)
+            keep = hop.config.keep_request
+            self._body = RequestBody(request.message, self._content, limit=limit, within=within, keep=keep)
 
     def _ask(self, admission: Admission) -> None:
         hop = self._hop

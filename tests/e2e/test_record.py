@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,18 +30,14 @@ def url_of(up: Running) -> str:
 
 
 def send(url: str, body: object = None, **headers: str) -> int:
-    """The status. A request goes in one packet: a body that came later would not be kept for the recording."""
-    authority, _, path = url.removeprefix("http://").partition("/")
-    data = b"" if body is None else json.dumps(body).encode()
-    fields = {"Host": authority, "Content-Type": "application/json", "Connection": "close", **headers}
-    if data:
-        fields["Content-Length"] = str(len(data))
-    lines = [f"{'POST' if data else 'GET'} /{path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
-    host, _, port = authority.partition(":")
-    with socket.create_connection((host, int(port)), 30) as sock:
-        sock.sendall("\r\n".join([*lines, "", ""]).encode() + data)
-        answer = b"".join(iter(lambda: sock.recv(65536), b""))
-    return int(answer.split(b" ")[1])
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json", **headers})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
 
 
 def test_what_happened_happens_again(cli: Cli, tmp_path: Path) -> None:

@@ -164,6 +164,38 @@ async def test_a_request_is_kept_in_its_record_where_told() -> None:
         records = await hop.records(3)
     assert [record["request"]["body"] for record in records] == ["hello", None, ""]
     assert ["X-A", "é"] in records[0]["request"]["headers"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "body"),
+    [((b"he", b"llo"), "hello"), ((b"hel", b"lo", b"!"), None), ((b"", b"hello"), "hello")],
+    ids=["in two", "too long", "behind the head"],
+)
+async def test_a_body_that_comes_piece_by_piece_is_kept_too(parts: tuple[bytes, ...], body: str | None) -> None:
+    """As most clients send one: in another packet than the head."""
+
+    async def reads(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upstream.read_head(reader)
+        arrived.set()
+        await reader.readexactly(sum(map(len, parts)))
+        writer.write(OK)
+
+    arrived = asyncio.Event()
+    async with (
+        raw_upstream(reads) as upstream,
+        running_hop(upstream.address, keep_request=5) as hop,
+        hop.client() as client,
+    ):
+        head = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % sum(map(len, parts))
+        await client.send(head + parts[0])
+        await arrived.wait()
+        for part in parts[1:]:
+            await client.send(part)
+        record = await hop.record()
+    assert (record["status"], record["request"]["body"]) == (200, body)
+
+
+async def test_no_request_is_kept_unless_told() -> None:
     async with raw_upstream(healthy) as upstream, running_hop(upstream.address) as hop:
         await hop.get()
         assert (await hop.record())["request"] is None

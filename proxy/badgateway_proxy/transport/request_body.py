@@ -17,21 +17,20 @@ from badgateway_proxy.errors import HopError
 from badgateway_proxy.transport.client_faults import client_error
 
 
-def kept(headers: Iterable[tuple[bytes, bytes]], body: "RequestBody", most: int) -> dict[str, Any]:
-    """What a record keeps of a request, as JSON: headers as sent, and the body if it came with the head and is short.
+def kept(headers: Iterable[tuple[bytes, bytes]], body: "RequestBody") -> dict[str, Any]:
+    """What a record keeps of a request that is over, as JSON.
 
     Args:
         headers: the header section.
         body: the request's body.
-        most: bytes of a body that are kept.
 
     Returns:
-        `headers`, a list of pairs, and `body`, a text, or None for one that is not kept.
+        `headers`, a list of pairs, and `body`, a text, or None for one that was not kept.
     """
-    small = body.small
+    whole = body.kept
     return {
         "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in headers],
-        "body": small.decode("utf-8", "backslashreplace") if small is not None and len(small) <= most else None,
+        "body": None if whole is None else whole.decode("utf-8", "backslashreplace"),
     }
 
 
@@ -44,17 +43,32 @@ class RequestBody:
         limit: the most bytes accepted (413 beyond it).
         within: seconds that the client may keep us waiting, all waits together (408 beyond them). What an endpoint
             takes to read it does not count.
+        keep: how many bytes are kept of it, for the record.
 
     Raises:
         HopError: 413 at once, where the Content-Length alone exceeds the limit.
     """
 
-    __slots__ = ("_content", "_limit", "_patience", "chunked", "expects_continue", "received", "small")
+    __slots__ = (
+        "_content",
+        "_keep",
+        "_kept",
+        "_limit",
+        "_patience",
+        "chunked",
+        "expects_continue",
+        "received",
+        "small",
+    )
 
-    def __init__(self, message: RawRequestMessage, content: StreamReader, *, limit: int, within: float) -> None:
+    def __init__(
+        self, message: RawRequestMessage, content: StreamReader, *, limit: int, within: float, keep: int = 0
+    ) -> None:
         self._content = content
         self._limit = limit
         self._patience = within
+        self._keep = keep
+        self._kept = b""
         self.received = 0
         self.small: bytes | None = None
         self.chunked = message.chunked
@@ -97,7 +111,16 @@ class RequestBody:
             raise ConnectionResetError("the client left") from error
         self._patience -= time.monotonic() - started
         self._count(len(data))
+        if self.received <= self._keep:
+            self._kept += data
         return data
+
+    @property
+    def kept(self) -> bytes | None:
+        """All of it, if it has been read to its end and is no longer than what was to be kept; else None."""
+        if self.received > self._keep or self.unread:
+            return None
+        return self._kept if self.small is None else self.small
 
     @property
     def unread(self) -> bool:
@@ -112,7 +135,7 @@ class _NoBody(RequestBody):
 
     def __init__(self) -> None:
         self._content = EMPTY_PAYLOAD
-        self._limit = self.received = 0
+        self._limit = self._keep = self.received = 0
         self._patience = 0.0
         self.small = b""
         self.chunked = self.expects_continue = False
