@@ -107,7 +107,8 @@ class Exchange:
             if not record.request_bytes:
                 record.request_bytes = self._body.received
             if self._hop.config.keep_request:
-                record.request = kept(self._request.raw_headers, self._body)
+                seen = self._body is not NO_BODY or self._content is EMPTY_PAYLOAD  # else it was refused unseen
+                record.request = kept(self._request.raw_headers, self._body.kept if seen else None)
             if self._budget is not None:
                 self._budget.release()
             record.duration = time.monotonic() - self._started

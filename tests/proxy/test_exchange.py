@@ -195,6 +195,14 @@ async def test_a_body_that_comes_piece_by_piece_is_kept_too(parts: tuple[bytes, 
     assert (record["status"], record["request"]["body"]) == (200, body)
 
 
+async def test_a_body_that_was_refused_unseen_is_not_kept_as_an_empty_one() -> None:
+    post = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+    async with running_hop("127.0.0.1:9", keep_request=5, limits={"request_body": 4}) as hop:
+        await hop.send(post)
+        record = await hop.record()
+    assert (record["status"], record["request"]["body"]) == (413, None)
+
+
 async def test_no_request_is_kept_unless_told() -> None:
     async with raw_upstream(healthy) as upstream, running_hop(upstream.address) as hop:
         await hop.get()

@@ -94,7 +94,7 @@ def asked(event: Mapping[str, Any]) -> Asked:
     record = event["data"]
     kept = record.get("request") or {"headers": [], "body": None}
     headers, left_out = _headers(kept["headers"])
-    if record["request_bytes"] and kept["body"] is None:
+    if kept["body"] is None and (record.get("request") or record["request_bytes"]):
         left_out |= {"body"}
     started = float(record["started"])
     return Asked(

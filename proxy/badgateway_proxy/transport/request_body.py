@@ -17,20 +17,19 @@ from badgateway_proxy.errors import HopError
 from badgateway_proxy.transport.client_faults import client_error
 
 
-def kept(headers: Iterable[tuple[bytes, bytes]], body: "RequestBody") -> dict[str, Any]:
+def kept(headers: Iterable[tuple[bytes, bytes]], body: bytes | None) -> dict[str, Any]:
     """What a record keeps of a request that is over, as JSON.
 
     Args:
         headers: the header section.
-        body: the request's body.
+        body: the request's body, None for one that was not kept.
 
     Returns:
-        `headers`, a list of pairs, and `body`, a text, or None for one that was not kept.
+        `headers`, a list of pairs, and `body`, a text or None.
     """
-    whole = body.kept
     return {
         "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in headers],
-        "body": None if whole is None else whole.decode("utf-8", "backslashreplace"),
+        "body": None if body is None else body.decode("utf-8", "backslashreplace"),
     }
 
 
@@ -50,16 +49,8 @@ class RequestBody:
     """
 
     __slots__ = (
-        "_content",
-        "_keep",
-        "_kept",
-        "_limit",
-        "_patience",
-        "chunked",
-        "expects_continue",
-        "received",
-        "small",
-    )
+        "_content", "_keep", "_kept", "_limit", "_patience", "chunked", "expects_continue", "received", "small",
+    )  # fmt: skip
 
     def __init__(
         self, message: RawRequestMessage, content: StreamReader, *, limit: int, within: float, keep: int = 0

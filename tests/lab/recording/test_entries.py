@@ -11,7 +11,7 @@ from tests.support.tracerecords import STARTED, record
 
 
 def exchange(node: str = "cdn", **over: Any) -> dict[str, Any]:
-    data = {**record(node), "request_bytes": 0, "request": {"headers": [], "body": None}, **over}
+    data = {**record(node), "request_bytes": 0, "request": {"headers": [], "body": ""}, **over}
     return {"kind": "exchange", "node": node, "data": data, "time": STARTED + 1}
 
 
@@ -53,7 +53,9 @@ def test_a_request_keeps_what_another_client_could_not_know() -> None:
 
 
 def test_a_body_that_was_not_kept_is_told() -> None:
-    assert asked(exchange(request_bytes=10**6)).left_out == {"body"}
+    unkept = {"headers": [], "body": None}
+    assert asked(exchange(request_bytes=10**6, request=unkept)).left_out == {"body"}
+    assert asked(exchange(request=unkept)).left_out == {"body"}, "refused before it was read"
     assert asked(exchange()).left_out == frozenset()
 
 
