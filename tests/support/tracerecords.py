@@ -67,6 +67,7 @@ def record(hop: str, *attempts: dict[str, Any], started: float = 0.0, **over: An
         "truncated": False,
         "client_gone": False,
         "breaker": "closed",
+        "cache": None,
         "attempts": list(attempts),
         "proxy_status": "",
         **over,

@@ -53,11 +53,10 @@ def command(file: Path, lasts: str | None, title: str, force: bool, control: str
     end = _end(lasts)
     client = connect(control, token)
     chain = client.chain()
-    outermost = next(node["name"] for node in chain["nodes"] if node["kind"] == "hop")
-    recording = Recording(outermost, _before(client, chain))
+    recording = Recording([n["name"] for n in chain["nodes"] if n["kind"] == "hop"], _before(client, chain))
+    outermost = recording.hops[0]
     _keep_requests(client, outermost, BODY_KEPT)
     try:
-        click.echo(f"recording what {outermost} is asked and what is done to the chain; Ctrl-C ends it")
         _collect(client, end, recording)
         recording.fired.update(fault["id"] for fault in client.faults() if fault["fired"])
     finally:
@@ -107,24 +106,16 @@ def _spec(fault: dict[str, Any]) -> dict[str, Any]:
 def _collect(client: ControlClient, end: float, recording: Recording) -> None:
     """Note what happens, until the time is up or Ctrl-C."""
     with EventStream(client) as events:
+        click.echo(f"recording what {recording.hops[0]} is asked and what is done to the chain; Ctrl-C ends it")
         try:
             while (left := end - time.monotonic()) > 0:
-                _note(client, recording, events.take(min(left, 1.0)))
+                recording.note(events.take(min(left, 1.0)))
         except Interrupted:
             click.echo("", err=True)
         except EOFError as ended:
             raise EnvironmentProblem(f"{ended}, and with it what the hops recorded; nothing was written") from None
         while (event := events.take(_LATE)) is not None:
-            _note(client, recording, event)
-
-
-def _note(client: ControlClient, recording: Recording, event: dict[str, Any] | None) -> None:
-    """Take in an event; of a request also at once what the other hops recorded, which is lost when one of them dies."""
-    asked = recording.note(event)
-    if asked is not None:
-        for trace in client.exchanges(asked.request_id):
-            outcome = recording.outcomes.setdefault(asked.request_id, {})
-            outcome |= {"decided_by": trace["decided_by"], "error": trace["error"]}
+            recording.note(event)
 
 
 def _write(file: Path, recording: Recording, title: str, chain: dict[str, Any]) -> None:
@@ -134,7 +125,7 @@ def _write(file: Path, recording: Recording, title: str, chain: dict[str, Any]) 
     if missing := left_out(entries):
         comments.append(f"Left out of the requests: {', '.join(missing)}.")
     try:
-        scenario = scenario_of(entries, recording.outcomes, fired=recording.fired, title=title, chain=chain)
+        scenario = scenario_of(entries, recording.outcome, fired=recording.fired, title=title, chain=chain)
     except ValueError as error:
         raise InvalidRequest(str(error)) from None
     text = yaml_of(scenario, comments)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+from badgateway.chain.traces import decision
 
 PASSING = frozenset((
     "host", "user-agent", "accept", "accept-encoding", "content-length", "connection", "keep-alive", "te", "trailer",
@@ -15,6 +17,10 @@ PASSING = frozenset((
 
 SECRET = frozenset(("authorization", "proxy-authorization", "cookie"))
 """Fields that do not belong into a file that one shares."""
+
+
+_DECIDING: Final = ("hop", "status", "generated", "error", "cache", "attempts")
+"""What of a hop's record tells who decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,35 +54,41 @@ class Asked:
 
 @dataclass(slots=True)
 class Recording:
-    """What has happened so far. `outermost` is the hop whose exchanges are the clients' requests."""
+    """What has happened so far. `hops`, outermost first: what the first one is asked are the clients' requests."""
 
-    outermost: str
+    hops: Sequence[str]
     entries: list[Order | Asked]
     fired: set[str] = field(default_factory=set)
     """Ids of the faults that struck."""
-    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By request id, `decided_by` and `error`, and the `attempts` of each hop that made more than one, as far as the
-    hops told."""
+    ways: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """By request id, the exchange record of each hop that told of it."""
 
-    def note(self, event: Mapping[str, Any] | None) -> Asked | None:
-        """Take in an event of the lab, as `GET /api/events` has it (None for none); returns the request that it was."""
+    def note(self, event: Mapping[str, Any] | None) -> None:
+        """Take in an event of the lab, as `GET /api/events` has it (None for none)."""
         if event is None:
-            return None
+            return
         data = event["data"]
-        if event["kind"] == "exchange" and len(data.get("attempts", ())) > 1:
-            attempts = self.outcomes.setdefault(str(data["request_id"]), {}).setdefault("attempts", {})
-            attempts[str(event["node"])] = len(data["attempts"])
-        if event["kind"] == "order" and "keep_request" not in str(data):  # which recording itself orders
+        if event["kind"] == "exchange":
+            way = self.ways.setdefault(str(data["request_id"]), {})
+            way[str(event["node"])] = {key: data[key] for key in _DECIDING}
+            if event["node"] == self.hops[0]:
+                self.entries.append(asked(event))
+        elif event["kind"] == "order" and "keep_request" not in str(data):  # which recording itself orders
             self.entries.append(order(event))
-        elif event["kind"] == "exchange" and event["node"] == self.outermost:
-            seen = asked(event)
-            self.entries.append(seen)
-            return seen
         elif event["kind"] == "firing":
             self.fired.add(str(data["fault"]))
         elif event["kind"] == "fault" and _struck_at_once(data):
             self.fired.add(str(data["id"]))
-        return None
+
+    def outcome(self, request_id: str) -> dict[str, Any]:
+        """Who decided and why, and how often those hops tried that did so more than once; empty where none told."""
+        told = self.ways.get(request_id, {})
+        way = [told[hop] for hop in self.hops if hop in told]
+        if not way:
+            return {}
+        decided_by, error = decision(way)
+        attempts = {record["hop"]: len(record["attempts"]) for record in way if len(record["attempts"]) > 1}
+        return {"decided_by": decided_by, "error": error, "attempts": attempts}
 
 
 def _struck_at_once(fault: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ they are alike, and one that outlasted an order comes before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import StringIO
 from typing import Any, Final
@@ -32,7 +32,7 @@ MOST_STEPS: Final = 500
 
 def scenario_of(
     entries: Sequence[Order | Asked],
-    outcomes: Mapping[str, Mapping[str, Any]],
+    outcome: Callable[[str], Mapping[str, Any]],
     *,
     fired: Collection[str],
     title: str,
@@ -42,7 +42,7 @@ def scenario_of(
 
     Args:
         entries: in any order.
-        outcomes: as a `Recording` has them.
+        outcome: what is known of a request besides, by its id (see `Recording.outcome`).
         fired: ids of the faults that struck; of any other the scenario must not ask that it does.
         title: of the scenario.
         chain: what differs from the default chain.
@@ -50,7 +50,7 @@ def scenario_of(
     Raises:
         ValueError: there is nothing to replay, or too much for one file.
     """
-    known = [replace(each, expect=_expect(each, outcomes)) if isinstance(each, Asked) else each for each in entries]
+    known = [replace(each, expect=_expect(each, outcome)) if isinstance(each, Asked) else each for each in entries]
     steps = list(_steps(sorted(known, key=lambda entry: entry.at), fired))
     if not any("request" in step for step in steps):
         raise ValueError("no request came while it was recorded, so there is nothing to replay")
@@ -60,10 +60,10 @@ def scenario_of(
     return {"title": title, "code": worst or 200, **({"chain": dict(chain)} if chain else {}), "steps": steps}
 
 
-def _expect(asked: Asked, outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _expect(asked: Asked, outcome: Callable[[str], Mapping[str, Any]]) -> dict[str, Any]:
     if not asked.expect:
         return {}
-    found = outcomes.get(asked.request_id, {})
+    found = outcome(asked.request_id)
     told = {key: found[key] for key in ("decided_by", "error", "attempts") if found.get(key)}
     if asked.expect.get("truncated"):
         told.pop("error", None)

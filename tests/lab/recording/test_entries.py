@@ -20,7 +20,7 @@ def order(**step: Any) -> dict[str, Any]:
 
 
 def test_the_clients_requests_and_the_orders() -> None:
-    recording = Recording("cdn", [])
+    recording = Recording(["cdn", "lb"], [])
     for event in [order(advance="3s"), exchange(), exchange("lb"), None, order(patch={"cdn": {"keep_request": 9}})]:
         recording.note(event)
     assert recording.entries[0] == Order(STARTED, {"advance": "3s"})
@@ -37,7 +37,7 @@ def test_the_clients_requests_and_the_orders() -> None:
     ],
 )
 def test_which_faults_struck(fault: dict[str, Any], struck: bool) -> None:
-    recording = Recording("cdn", [])
+    recording = Recording(["cdn", "lb"], [])
     recording.note({"kind": "fault", "node": "app", "data": {"id": "f-1", **fault}, "time": 1.0})
     assert recording.fired == ({"f-1"} if struck else set())
     recording.note({"kind": "firing", "node": "app-1", "data": {"fault": "f-1"}, "time": 1.0})
@@ -53,7 +53,7 @@ def test_a_request_keeps_what_another_client_could_not_know() -> None:
 
 
 def test_a_body_that_was_not_kept_is_told() -> None:
-    unkept = {"headers": [], "body": None}
+    unkept: dict[str, Any] = {"headers": [], "body": None}
     assert asked(exchange(request_bytes=10**6, request=unkept)).left_out == {"body"}
     assert asked(exchange(request=unkept)).left_out == {"body"}, "refused before it was read"
     assert asked(exchange()).left_out == frozenset()
@@ -72,9 +72,16 @@ def test_what_must_come_of_it_again(over: dict[str, Any], expect: dict[str, Any]
     assert asked(exchange(**over)).expect == expect
 
 
-def test_it_keeps_how_often_a_hop_tried_but_for_single_attempts() -> None:
-    """From the hops' events, as a reset right behind the request takes their records."""
-    recording = Recording("cdn", [])
-    for event in (exchange("lb", attempts=[{}, {}]), exchange("cdn", attempts=[{}])):
-        recording.note(event)
-    assert list(recording.outcomes.values()) == [{"attempts": {"lb": 2}}]
+def test_who_decided_and_how_often_a_hop_tried_is_read_from_the_hops_events() -> None:
+    """Not from their records, which a reset right behind the request takes; in whichever order they come."""
+    recording = Recording(["cdn", "lb"], [])
+    failed = {"status": 502, "generated": True, "error": "connection_refused"}
+    recording.note(exchange("cdn", status=502, attempts=[{}]))
+    recording.note(exchange("lb", **failed, attempts=[{}, {}]))
+    [request_id] = recording.ways
+    assert recording.outcome(request_id) == {
+        "decided_by": "lb",
+        "error": "connection_refused",
+        "attempts": {"lb": 2},
+    }
+    assert recording.outcome("of nobody") == {}

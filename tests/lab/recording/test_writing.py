@@ -17,8 +17,8 @@ def ask(at: float, took: float = 0.01, path: str = "/products", status: int = 20
     return Asked(at, at + took, f"r{at}", "GET", path, expect={"status": status}, **more)
 
 
-def written(*entries: Order | Asked, fired: set[str] | None = None, outcomes: dict[str, Any] | None = None) -> Any:
-    return scenario_of(entries, outcomes or {}, fired=fired or set(), title="T", chain={})["steps"]
+def written(*entries: Order | Asked, fired: set[str] | None = None, outcome: dict[str, Any] | None = None) -> Any:
+    return scenario_of(entries, lambda _: outcome or {}, fired=fired or set(), title="T", chain={})["steps"]
 
 
 def test_orders_and_requests_in_the_order_in_which_they_happened() -> None:
@@ -43,13 +43,13 @@ def test_those_that_were_under_way_at_once_are_sent_at_once() -> None:
 
 
 def test_who_decided_comes_from_the_traces() -> None:
-    outcomes = {"r1.0": {"decided_by": "lb", "error": "connection_refused"}}
-    [step] = written(ask(1.0, status=502), outcomes=outcomes)
+    outcome = {"decided_by": "lb", "error": "connection_refused", "attempts": {}}
+    [step] = written(ask(1.0, status=502), outcome=outcome)
     assert step["expect"] == {"status": 502, "decided_by": "lb", "error": "connection_refused"}
 
 
 def test_what_was_retried_must_be_retried_again() -> None:
-    [step] = written(ask(1.0), outcomes={"r1.0": {"decided_by": "app", "error": None, "attempts": {"lb": 2}}})
+    [step] = written(ask(1.0), outcome={"decided_by": "app", "error": None, "attempts": {"lb": 2}})
     assert step["expect"] == {"status": 200, "decided_by": "app", "attempts": {"lb": 2}}
 
 
@@ -66,7 +66,7 @@ def test_only_a_fault_that_struck_must_strike_again() -> None:
 
 def test_the_code_is_the_worst_that_came() -> None:
     entries = [ask(1.0), ask(1.1, status=504), ask(1.2, status=404)]
-    assert scenario_of(entries, {}, fired=set(), title="T", chain={})["code"] == 504
+    assert scenario_of(entries, lambda _: {}, fired=set(), title="T", chain={})["code"] == 504
 
 
 def test_nothing_to_replay_and_too_much_are_refused() -> None:
@@ -110,7 +110,7 @@ def test_whatever_was_recorded_the_file_is_a_scenario_that_says_it(entries: list
     asked = [entry for entry in entries if isinstance(entry, Asked)]
     if not asked:
         return
-    data = scenario_of(entries, {}, fired=set(), title=title, chain={"app": {"instances": 3}})
+    data = scenario_of(entries, lambda _: {}, fired=set(), title=title, chain={"app": {"instances": 3}})
     scenario = parse_scenario(yaml_of(data, ["a comment"]), file="r.yaml")
     assert (scenario.title, scenario.chain.app.instances) == (title, 3)
     requests = [step.request for step in scenario.steps if hasattr(step, "request")]
