@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 import socket
 from pathlib import Path
@@ -25,6 +24,7 @@ from badgateway.session.announcing import AsJson, AsText
 from badgateway.session.exits import HELD
 from badgateway.session.interrupts import run_until_interrupted
 from badgateway.session.staying import Listening, Stay, stay
+from badgateway_upstream import is_near
 
 PORT = click.IntRange(0, 65535)
 
@@ -155,10 +155,10 @@ def _refuse_public(backend: str) -> None:
         found = {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except OSError as error:
         raise EnvironmentProblem(f"--backend: {host} cannot be resolved: {error.strerror or error}") from None
-    public = sorted(address for address in found if ipaddress.ip_address(address.partition("%")[0]).is_global)
+    public = sorted(address for address in found if not is_near(address))
     if public:
         raise InvalidRequest(
-            f"--backend: {host} is the public address {public[0]}; break only what is yours, "
+            f"--backend: {host} is at {public[0]}, which is neither loopback nor private; break only what is yours, "
             "and say so with --allow-public"
         )
 

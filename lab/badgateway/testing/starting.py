@@ -15,7 +15,7 @@ import time
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -50,7 +50,7 @@ class Wish:
     @property
     def key(self) -> str:
         """The same for labs that are alike."""
-        return json.dumps([self.chain, self.scenario, self.backend, self.instances, self.allow_public], sort_keys=True)
+        return json.dumps(asdict(self), sort_keys=True)
 
     def options(self, directory: Path) -> list[str]:
         """As options of `badgateway up`; a file that one names is written to `directory`."""

@@ -1,4 +1,4 @@
-"""Where a hop may send to without being allowed to send anywhere: itself and its neighbours. Pure."""
+"""This machine and its neighbours, which one may send to without being allowed to send anywhere. Pure."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ def is_near(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped  # where the packets go; before Python 3.13 all of these count as private
-    return ip.is_loopback or ip.is_private or ip.is_link_local
+    return (ip.is_loopback or ip.is_private or ip.is_link_local) and not ip.is_unspecified

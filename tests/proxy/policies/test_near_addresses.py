@@ -28,7 +28,17 @@ def test_near(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["8.8.8.8", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8", "::ffff:808:808", "64:ff9b::808:808"]
+    "address",
+    [
+        "8.8.8.8",
+        "172.32.0.1",
+        "2606:4700::1111",
+        "::ffff:8.8.8.8",
+        "::ffff:808:808",
+        "64:ff9b::808:808",
+        "0.0.0.0",
+        "::",
+    ],
 )
 def test_not_near(address: str) -> None:
     assert not is_near(address)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from badgateway_upstream.app.relay import backend_address, is_near
+from badgateway_upstream.app.relay import backend_address
 from tests.support.instance import HereInstance, here
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -219,27 +219,6 @@ async def test_an_upgrade_becomes_a_tunnel() -> None:
         client.half_close()
         await client.all()
         assert client.end == "fin"
-
-
-@pytest.mark.parametrize(
-    ("address", "near"),
-    [
-        ("127.0.0.1", True),
-        ("10.0.0.1", True),
-        ("192.168.1.1", True),
-        ("169.254.1.1", True),
-        ("::1", True),
-        ("fe80::1%eth0", True),
-        ("fd00::1", True),
-        ("::ffff:127.0.0.1", True),
-        ("8.8.8.8", False),
-        ("::ffff:8.8.8.8", False),
-        ("2606:4700::1", False),
-        ("0.0.0.0", False),
-    ],
-)
-def test_what_is_near(address: str, near: bool) -> None:
-    assert is_near(address) is near
 
 
 async def test_a_public_backend_is_refused() -> None:

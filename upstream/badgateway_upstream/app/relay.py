@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import os
 import socket
@@ -22,6 +21,7 @@ import httptools
 from badgateway_upstream.app.answers import Answer, head
 from badgateway_upstream.app.handling import GaveUpError
 from badgateway_upstream.app.store import as_json
+from badgateway_upstream.near_addresses import is_near
 from badgateway_upstream.service import Strike
 from badgateway_upstream.wire.requests import Body, BodyCutShortError, Request
 
@@ -45,14 +45,6 @@ def backend_address(url: str) -> tuple[str, int]:
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError("must have no path: requests keep theirs")
     return parts.hostname, parts.port or 80
-
-
-def is_near(address: str) -> bool:
-    """Whether an IP address is loopback, private or link-local, so that no stranger gets to see broken requests."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    checked = mapped or ip
-    return (checked.is_loopback or checked.is_private or checked.is_link_local) and not checked.is_unspecified
 
 
 class Relay:
