@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from badgateway.processes.ports import Ports
 from badgateway_proxy import HopConfig
 from badgateway_proxy.__main__ import main as hop_command
 from badgateway_upstream.cli import main as instance_command
+from tests.support.tools import require
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -109,8 +109,8 @@ def test_the_token_is_the_environment_s_or_the_volume_s(name: str) -> None:
     assert SERVICES[name]["environment"] == {"BADGATEWAY_TOKEN": "${BADGATEWAY_TOKEN:-}"}
 
 
-@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
 def test_docker_compose_takes_the_file() -> None:
+    require("docker-compose")
     done = subprocess.run(
         ["docker-compose", "config"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
