@@ -1,4 +1,4 @@
-"""A hop with a cache, over sockets: what is served from the store, what is asked about, what is stored."""
+"""A hop with a cache, over sockets: what is served from the store, what is stored, and what is not for it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import pytest
 
 from badgateway_proxy.configuration.config import merge_patch
 from tests.support.answers import read_answer
-from tests.support.origin import age, cached, how, made, not_modified, ttl
+from tests.support.origin import age, cached, how, made, ttl
 from tests.support.peers import field
 from tests.support.processes import until
 
 FRESH = "Cache-Control: max-age=60"
-ETAG = 'ETag: "a"'
 
 
 async def test_a_fresh_response_is_served_from_the_store() -> None:
@@ -141,184 +140,6 @@ async def test_vary_tells_requests_apart() -> None:
             answer = await shop.get("/", f"accept-language:  {language}")
             assert (answer.data, how(answer)) == (body, "hit")
         assert shop.stored == 2
-
-
-# -- validation ----------------------------------------------------------------------------------------
-
-
-async def test_a_304_renews_what_is_stored() -> None:
-    confirmed = not_modified(ETAG, "Cache-Control: max-age=100", "X-New: 1", "Content-Length: 99", "Proxy-Status: lb")
-    async with cached(made(FRESH, ETAG, "X-Old: 1", "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT"), confirmed) as shop:
-        await shop.get()
-        shop.advance(61)
-        answer = await shop.get()
-        assert (answer.status, answer.data, how(answer)) == (200, b"body", "fwd=stale")
-        assert re.fullmatch(rb"cdn; fwd=stale; fwd-status=304; ttl=9[0-9]", answer.one("Cache-Status") or b"")
-        assert (answer.one("X-Old"), answer.one("X-New")) == (b"1", b"1")
-        assert answer.one("Cache-Control") == b"max-age=100"
-        assert [member.name for member in answer.members] == ["lb", "cdn"]
-        assert answer.members[-1].received_status == 304
-        assert shop.origin.asked("If-None-Match") == b'"a"'
-        assert shop.origin.asked("If-Modified-Since") == b"Sun, 06 Nov 1994 08:49:37 GMT"
-        shop.advance(60)
-        assert how(await shop.get()) == "hit"
-        assert [record["cache"] for record in await shop.hop.records(3)] == ["miss", "revalidated", "hit"]
-
-
-async def test_a_new_response_takes_the_place_of_the_old() -> None:
-    async with cached(made(FRESH, ETAG), made(FRESH, 'ETag: "b"', body=b"news")) as shop:
-        await shop.get()
-        shop.advance(61)
-        answer = await shop.get()
-        assert (answer.data, how(answer)) == (b"news", "fwd=stale")
-        again = await shop.get()
-        assert (again.data, again.one("ETag"), how(again), shop.stored) == (b"news", b'"b"', "hit", 1)
-        assert [record["cache"] for record in await shop.hop.records(3)] == ["miss", "expired", "hit"]
-
-
-async def test_a_304_about_another_version_is_not_believed() -> None:
-    async with cached(made(FRESH, ETAG), not_modified('ETag: "other"'), made(FRESH, body=b"news")) as shop:
-        await shop.get()
-        shop.advance(61)
-        answer = await shop.get("/", "X-Kept: 1")
-        assert (answer.status, answer.data) == (200, b"news")
-        assert shop.origin.asked("If-None-Match", 1) == b'"a"'
-        assert shop.origin.asked("If-None-Match", 2) is None
-        assert shop.origin.asked("X-Kept", 2) == b"1"
-
-
-async def test_no_cache_is_asked_about_every_time() -> None:
-    async with cached(made("Cache-Control: no-cache", ETAG), not_modified(ETAG)) as shop:
-        await shop.get()
-        for _ in range(2):
-            answer = await shop.get()
-            assert (answer.status, answer.data, how(answer)) == (200, b"body", "fwd=stale")
-        assert len(shop.origin.requests) == 3
-
-
-async def test_a_client_may_insist_unless_clients_are_not_obeyed() -> None:
-    async with cached(made(FRESH, ETAG), not_modified(ETAG)) as shop:
-        await shop.get()
-        assert how(await shop.get("/", "Cache-Control: no-cache")) == "fwd=request"
-        assert how(await shop.get("/", "Pragma: no-cache")) == "fwd=request"
-        assert how(await shop.get("/", "Cache-Control: max-age=30")) == "hit"
-        shop.advance(2)
-        assert how(await shop.get("/", "Cache-Control: max-age=1")) == "fwd=request"
-    async with cached(made(FRESH), cache={"obey_clients": False}) as shop:
-        await shop.get()
-        assert how(await shop.get("/", "Cache-Control: no-cache")) == "hit"
-
-
-async def test_a_client_that_has_it_gets_a_304() -> None:
-    async with cached(made(FRESH, ETAG, "Vary: Foo", "Content-Type: a/b")) as shop:
-        await shop.get()
-        answer = await shop.get("/", 'If-None-Match: "x", W/"a"')
-        assert (answer.status, answer.line, answer.body) == (304, b"HTTP/1.1 304 Not Modified", b"")
-        assert (answer.one("ETag"), answer.one("Vary"), answer.one("Content-Length")) == (b'"a"', b"Foo", None)
-        assert answer.one("Content-Type") is None
-        assert 0 <= age(answer) < 10
-        assert how(answer) == "hit"
-        assert (await shop.get("/", 'If-None-Match: "b"')).status == 200
-        assert len(shop.origin.requests) == 1
-
-
-async def test_a_clients_conditions_are_answered_from_what_the_origin_confirmed() -> None:
-    async with cached(made(FRESH, ETAG), not_modified(ETAG, FRESH)) as shop:
-        await shop.get()
-        shop.advance(61)
-        answer = await shop.get("/", 'If-None-Match: "mine"', "Range: bytes=0-0")
-        assert shop.origin.asked("If-None-Match") == b'"a"'
-        assert shop.origin.asked("Range") is None
-        assert (answer.status, answer.data) == (206, b"b")
-        assert (await shop.get("/", 'If-None-Match: "a"')).status == 304
-
-
-async def test_without_anything_stored_a_clients_conditions_are_the_origins_to_answer() -> None:
-    async with cached(not_modified('ETag: "mine"'), made(FRESH)) as shop:
-        answer = await shop.get("/", 'If-None-Match: "mine"')
-        assert (answer.status, shop.stored) == (304, 0)
-        assert shop.origin.asked("If-None-Match") == b'"mine"'
-
-
-# -- parts, and HEAD -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("asked", "status", "content_range", "data"),
-    [
-        ("bytes=1-2", 206, b"bytes 1-2/4", b"od"),
-        ("bytes=2-", 206, b"bytes 2-3/4", b"dy"),
-        ("bytes=-1", 206, b"bytes 3-3/4", b"y"),
-        ("bytes=4-", 416, b"bytes */4", b""),
-        ("bytes=0-0,2-3", 200, None, b"body"),
-    ],
-)
-async def test_parts_are_served_from_what_is_stored(
-    asked: str, status: int, content_range: bytes | None, data: bytes
-) -> None:
-    async with cached(made(FRESH, "Content-Type: a/b")) as shop:
-        await shop.get()
-        answer = await shop.get("/", f"Range: {asked}")
-        assert (answer.status, answer.one("Content-Range"), answer.data) == (status, content_range, data)
-        assert answer.one("Content-Type") == (None if status == 416 else b"a/b")
-        assert how(answer) == "hit"
-        assert len(shop.origin.requests) == 1
-
-
-async def test_a_part_of_a_large_body() -> None:
-    body = bytes(range(256)) * 2048
-    async with cached(made(FRESH, body=body)) as shop:
-        assert (await shop.get()).data == body
-        await until(lambda: shop.hop.hop.cache is not None and shop.hop.hop.cache.store.bytes > len(body))
-        assert (await shop.get()).data == body
-        assert (await shop.get("/", "Range: bytes=100000-400000")).data == body[100000:400001]
-        assert len(shop.origin.requests) == 1
-
-
-async def test_what_the_origin_sends_as_a_part_is_relayed_and_not_stored() -> None:
-    part = made(FRESH, "Content-Range: bytes 0-1/4", body=b"bo", status="206 Partial Content")
-    async with cached(part) as shop:
-        assert (await shop.get("/", "Range: bytes=0-1")).status == 206
-        assert shop.stored == 0
-
-
-async def test_head_is_served_from_a_stored_get() -> None:
-    async with cached(made(FRESH)) as shop:
-        await shop.get()
-        answer = await shop.get(method="HEAD")
-        assert (answer.status, answer.one("Content-Length"), answer.body, how(answer)) == (200, b"4", b"", "hit")
-        assert len(shop.origin.requests) == 1
-
-
-async def test_a_head_is_not_stored() -> None:
-    async with cached(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nCache-Control: max-age=60\r\n\r\n") as shop:
-        await shop.get(method="HEAD")
-        assert shop.stored == 0
-
-
-@pytest.mark.parametrize(
-    ("told", "afterwards"),
-    [
-        ('ETag: "a"\r\nContent-Length: 4', "hit"),
-        ('ETag: "b"\r\nContent-Length: 4', "fwd=uri-miss"),
-        ('ETag: "a"\r\nContent-Length: 5', "fwd=uri-miss"),
-    ],
-)
-async def test_a_head_of_the_origin_tells_whether_what_is_stored_still_holds(told: str, afterwards: str) -> None:
-    head = f"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n{told}\r\n\r\n".encode()
-    async with cached(made(FRESH, ETAG), head, made(FRESH)) as shop:
-        await shop.get()
-        shop.advance(61)
-        assert (await shop.get(method="HEAD")).status == 200
-        assert how(await shop.get()) == afterwards
-
-
-async def test_a_stored_204_has_no_length() -> None:
-    response = f"HTTP/1.1 204 No Content\r\n{FRESH}\r\n\r\n".encode()
-    async with cached(response) as shop:
-        for word in ("fwd=uri-miss", "hit"):
-            answer = await shop.get()
-            assert (answer.status, answer.one("Content-Length"), answer.body, how(answer)) == (204, None, b"", word)
 
 
 # -- what is not for the store -------------------------------------------------------------------------
