@@ -30,8 +30,7 @@ class Assembly:
     """Everything that a lab's processes need and that has to be given back: addresses, directory, HTTP session."""
 
     def __init__(self, chain: ChainSpec, ports: Ports | None, forkserver: ForkServer) -> None:
-        self.rundir = RunDir()
-        forkserver.keep(self.rundir.path)
+        self.rundir = RunDir(announce=forkserver.keep)
         self.token = secrets.token_urlsafe(24)
         self._chain, self._ports, self._forkserver = chain, ports, forkserver
         self._reserved = Reservations(ports.host if ports else "127.0.0.1")

@@ -175,7 +175,10 @@ class ForkServer:
             self._post({"signal": key, "number": int(number), "group": group})
 
     def keep(self, directory: Path) -> None:
-        """Have a directory deleted when the lab is gone, killed perhaps, before it could do so itself."""
+        """Have a directory deleted when the lab is gone, killed perhaps, before it could do so itself.
+
+        It need not exist yet.
+        """
         self._attach()
         self._post({"directory": str(directory), "kept": True})
 

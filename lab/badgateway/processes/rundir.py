@@ -13,6 +13,8 @@ import os
 import shutil
 import stat
 import tempfile
+import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,11 +25,17 @@ TAIL_BYTES = 8192
 
 
 class RunDir:
-    """A private directory (mode 0700) under the system's place for temporary files."""
+    """A private directory (mode 0700) under the system's place for temporary files.
 
-    def __init__(self) -> None:
-        remove_abandoned(Path(tempfile.gettempdir()))
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
+    `announce` hears its path before anything is there: whoever deletes it if we are killed has to know of it first.
+    """
+
+    def __init__(self, announce: Callable[[Path], None] = lambda path: None) -> None:
+        temporary = Path(tempfile.gettempdir())
+        remove_abandoned(temporary)
+        self.path = temporary / f"{PREFIX}{uuid.uuid4().hex}"
+        announce(self.path)
+        self.path.mkdir(mode=0o700)
         self._lock = _lock_new(self.path)
         (self.path / "logs").mkdir()
 

@@ -33,6 +33,16 @@ def test_the_tail_of_a_log_is_its_last_lines() -> None:
         rundir.remove()
 
 
+def test_whoever_deletes_it_later_hears_of_it_before_it_is_there() -> None:
+    heard: list[tuple[Path, bool]] = []
+    rundir = RunDir(announce=lambda path: heard.append((path, path.exists())))
+    try:
+        assert heard == [(rundir.path, False)]
+        assert rundir.path.exists()
+    finally:
+        rundir.remove()
+
+
 OWNER = """
 import sys
 from badgateway.processes.rundir import RunDir

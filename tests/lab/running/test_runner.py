@@ -230,11 +230,11 @@ async def test_a_session_keeps_its_cookies_from_step_to_step(stage: Stage, monke
 
 
 TRAFFIC = """\
-traffic: [{for: 300ms, rate: 100/s, path: /t}]
-timeline: [{at: 150ms, fault: crash, target: app}]
+traffic: [{for: 2400ms, rate: 12.5/s, path: /t}]
+timeline: [{at: 1200ms, fault: crash, target: app}]
 expect:
-  - {during: ..100ms, that: share(status=200) == 100%}
-  - {after: 250ms, that: "share(status=502, decided_by=lb, error=connection_refused) > 90%"}
+  - {during: ..800ms, that: share(status=200) == 100%}
+  - {after: 2s, that: "share(status=502, decided_by=lb, error=connection_refused) > 90%"}
 """
 
 
@@ -242,7 +242,7 @@ async def test_traffic_runs_beside_its_timeline_and_is_judged_by_windows(stage: 
     result = await run_scenario(scenario(TRAFFIC), stage.factory)
     assert result.failures() == []
     assert len(result.observations) == 30
-    assert [(window.window, window.requests) for window in result.windows] == [("0s..100ms", 11), ("250ms..", 5)]
+    assert [(window.window, window.requests) for window in result.windows] == [("0s..800ms", 11), ("2s..", 5)]
     assert result.faults[0].line == 4
 
 
@@ -251,16 +251,16 @@ async def test_a_window_that_does_not_hold_says_what_was_measured(stage: Stage) 
     assert result.outcome == "failed"
     [failure] = result.failures()
     assert failure == (
-        "t.yaml:6: 0s..100ms: share(status=200) < 50%: expected to hold, measured share(status=200) = 100%"
+        "t.yaml:6: 0s..800ms: share(status=200) < 50%: expected to hold, measured share(status=200) = 100%"
     )
 
 
 ALERTING = """\
-traffic: [{for: 400ms, rate: 100/s, path: /t}]
-timeline: [{at: 150ms, fault: crash, target: app}]
+traffic: [{for: 1600ms, rate: 25/s, path: /t}]
+timeline: [{at: 800ms, fault: crash, target: app}]
 expect:
-  - {during: ..100ms, alerts: {silent: ErrorBudgetBurnFast}}
-  - {after: 200ms, alerts: {fired: [ErrorBudgetBurnFast, ErrorBudgetBurnSlow], silent: TooManyRequestsBurst}}
+  - {during: ..300ms, alerts: {silent: ErrorBudgetBurnFast}}
+  - {after: 900ms, alerts: {fired: [ErrorBudgetBurnFast, ErrorBudgetBurnSlow], silent: TooManyRequestsBurst}}
 """
 
 
@@ -274,7 +274,7 @@ async def test_alerts_are_judged_by_the_records_of_the_hops(stage: Stage) -> Non
         "alert ErrorBudgetBurnSlow",
         "alert TooManyRequestsBurst",
     ]
-    assert result.windows[1].check.measured.startswith("fired at cdn from 0.")
+    assert result.windows[1].check.measured.startswith(("fired at cdn from 0.", "fired at cdn from 1."))
     failing = await run_scenario(
         scenario(ALERTING.replace("fired: [", "fired: [TooManyRequestsBurst, ")), stage.factory
     )
