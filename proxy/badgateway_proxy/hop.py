@@ -157,7 +157,7 @@ class Hop:
         if not settings.enabled:
             self.cache = None
         elif self.cache is None:
-            self.cache = Cache(settings, self.via)
+            self.cache = Cache(settings, self.token)
         else:
             self.cache.configure(settings)
 

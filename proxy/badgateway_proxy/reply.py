@@ -132,7 +132,7 @@ class Reply:
             head.status,
             head.reason,
             head.headers,
-            via=hop.via,
+            via=head.via(hop.token),
             proxy_status=proxy_status,
             also_dropped=headers.named_by_connection(head.connection),
             chunked=chunked,

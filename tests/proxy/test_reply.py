@@ -96,6 +96,27 @@ async def test_via_tells_that_the_client_spoke_http_1_0() -> None:
         assert b"\r\nVia: 1.1 lb\r\n" in new
 
 
+@pytest.mark.parametrize(
+    ("line", "via"), [(b"HTTP/1.0 200 OK", b"1.0 lb"), (b"HTTP/1.1 200 OK", b"1.1 lb"), (b"HTTP/1.2 200 OK", b"1.2 lb")]
+)
+async def test_via_tells_which_version_a_response_came_in(line: bytes, via: bytes) -> None:
+    kept = head(b"Content-Length: 2", b"Connection: keep-alive", status=line) + b"ok"
+    interim = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    async with raw_upstream(says(kept, then="again")) as upstream, running_hop(upstream.address) as hop:
+        for _ in range(3):  # its head is not understood anew each time
+            assert read_answer(await hop.get("/")).all("Via") == [via]
+    async with raw_upstream(says(interim + kept)) as upstream, running_hop(upstream.address) as hop:
+        assert b"\r\nVia: " + via + b"\r\n" in (await hop.get("/")).partition(b"\r\n\r\n")[2]
+
+
+async def test_via_of_a_stored_response_tells_which_version_it_came_in() -> None:
+    sent = head(b"Content-Length: 2", b"Cache-Control: max-age=60", b"Via: 1.1 app", status=b"HTTP/1.0 200 OK") + b"ok"
+    async with raw_upstream(says(sent)) as upstream, running_hop(upstream.address, cache={"enabled": True}) as hop:
+        for _ in range(2):
+            assert read_answer(await hop.get("/")).all("Via") == [b"1.1 app, 1.0 lb"]
+        assert len(upstream.heads) == 1
+
+
 @pytest.mark.parametrize("times", [1, 3])
 async def test_a_response_without_a_date_gets_the_time_at_which_it_came(times: int) -> None:
     async with raw_upstream(says(OK, then="again")) as upstream, running_hop(upstream.address) as hop:

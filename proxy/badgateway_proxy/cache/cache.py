@@ -35,12 +35,12 @@ class Cache:
 
     Args:
         settings: how much it keeps, and for how long.
-        via: the hop's Via member.
+        name: what the hop calls itself in Via.
     """
 
-    def __init__(self, settings: CacheSettings, via: bytes) -> None:
+    def __init__(self, settings: CacheSettings, name: bytes) -> None:
         self.settings = settings
-        self._via = via
+        self._name = name
         self._targeted = tuple(name.lower().encode() for name in settings.targeted)
         self.store = Store(settings.memory, settings.objects)
         self.flights = Flights()
@@ -110,7 +110,7 @@ class Cache:
             selecting_fields(head.headers, asked.fields),
             head.status,
             status_line(head.status, head.reason),
-            self._with_via(_dated(stored_fields(head.headers, said, head.connection), wall)),
+            _with_via(_dated(stored_fields(head.headers, said, head.connection), wall), head.via(self._name)),
             fresh,
             body,
             body.size if body.complete else head.length,
@@ -147,11 +147,6 @@ class Cache:
             self.renew(stored, head, moment)
         else:
             self.store.remove(stored)
-
-    def _with_via(self, fields: Fields) -> Fields:
-        via = [value for name, value in fields if name.lower() == b"via"]
-        rest = [field for field in fields if field[0].lower() != b"via"]
-        return [*rest, (b"Via", b", ".join([*via, self._via]))]
 
     # -- forgetting ------------------------------------------------------------------------------------
 
@@ -192,3 +187,9 @@ def _dated(fields: Fields, wall: float) -> Fields:
     if first_of(fields, b"date") is not None:
         return fields
     return [*fields, (b"Date", formatdate(wall, usegmt=True).encode())]
+
+
+def _with_via(fields: Fields, member: bytes) -> Fields:
+    via = [value for name, value in fields if name.lower() == b"via"]
+    rest = [field for field in fields if field[0].lower() != b"via"]
+    return [*rest, (b"Via", b", ".join([*via, member]))]

@@ -56,12 +56,13 @@ class ResponseHead:
     """A response's status line and header section as received (names keep their case).
 
     `length` is the Content-Length in bytes or None; `chunked` is true under Transfer-Encoding: chunked;
-    `connection` holds the values of its Connection fields.
+    `connection` holds the values of its Connection fields; `version` is HTTP's, such as `1.1`.
     """
 
-    __slots__ = ("chunked", "connection", "headers", "keep_alive", "length", "reason", "relayed", "status")
+    __slots__ = ("chunked", "connection", "headers", "keep_alive", "length", "reason", "relayed", "status", "version")
 
     def __init__(self) -> None:
+        self.version = b"1.1"
         self.status = 0
         self.reason = b""
         self.headers: list[tuple[bytes, bytes]] = []
@@ -72,6 +73,10 @@ class ResponseHead:
         self.keep_alive = True
         #: How a hop relays it to a client whose connection stays open, once it has done so (see `Reply.relay`).
         self.relayed: tuple[str, str, bytes, bytes] | None = None
+
+    def via(self, received_by: bytes) -> bytes:
+        """The Via member of a hop that is called ``received_by`` (RFC 9110 section 7.6.3)."""
+        return b"%b %b" % (self.version, received_by)
 
     def with_field(self, name: bytes, value: bytes) -> "ResponseHead":
         """The same head with one field more at its end."""
@@ -279,7 +284,9 @@ class ResponseReader:
         self._understand(head)
         usual = 200 <= status <= 599 and head.reason in _PHRASES
         if not (usual and self._interim_seen == 0 and self._start.startswith(b"HTTP/1.1 ")):
-            wrong = self._wrong_status_line(head, parser.get_http_version())
+            version = parser.get_http_version()
+            head.version = version.encode()
+            wrong = self._wrong_status_line(head, version)
             if wrong is not None:
                 self._unusable_because(ErrorType.HTTP_PROTOCOL_ERROR, wrong)
                 return

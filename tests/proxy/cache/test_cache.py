@@ -20,7 +20,7 @@ WALL = 1_700_000_000.0
 
 
 def cache(**settings: Any) -> Cache:
-    return Cache(CacheSettings.model_validate({"enabled": True, **settings}), b"1.1 cdn")
+    return Cache(CacheSettings.model_validate({"enabled": True, **settings}), b"cdn")
 
 
 def head(*fields: tuple[bytes, bytes], status: int = 200, length: int | None = None) -> ResponseHead:
@@ -47,6 +47,14 @@ def test_what_is_stored_has_a_date_and_this_hop_in_its_via() -> None:
         b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r\nVia: 1.1 lb, 1.1 cdn"
     )
     assert kept.length == 4
+
+
+def test_the_stored_via_says_which_version_the_response_came_in() -> None:
+    received = head(FRESH, (b"Via", b"1.1 lb"))
+    received.version = b"1.0"
+    kept = keep(cache(), asked(), received)
+    assert kept is not None
+    assert kept.head.endswith(b"\r\nVia: 1.1 lb, 1.0 cdn")
 
 
 def test_the_newest_that_fits_is_found() -> None:
