@@ -148,6 +148,7 @@ def started(cli: Cli, module: str, *args: str) -> tuple[str, str]:
     [
         (("502", "--attach", "http://127.0.0.1:9", "--token", "t"), 3, "no answer from the control API at"),
         (("502", "--attach", "http://127.0.0.1:9"), 3, "no token for http://127.0.0.1:9"),
+        (("502", "--attach", "nonsense"), 2, "'nonsense' does not begin with http://; write it as `badgateway up`"),
         (("502", "--attach", "http://127.0.0.1:9", "--token", "t", "--jobs", "2"), 2, "one scenario at a time"),
         (("502", "--token", "t"), 2, "--token is for --attach"),
     ],

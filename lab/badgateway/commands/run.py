@@ -154,7 +154,7 @@ def _attached(url: str | None, token: str | None, jobs: int | None) -> ControlCl
         return None
     if jobs not in (None, 1):
         raise click.UsageError("--attach runs one scenario at a time: they share one chain")
-    return connect(url.rstrip("/"), token)
+    return connect(url, token)
 
 
 def _tell_github(results: list[ScenarioResult], *, on_stderr: bool) -> None:

@@ -34,17 +34,15 @@ class ControlClient:
         """Send one request to `/api/<path>` and return the decoded JSON of its answer (None if it has no body).
 
         Raises:
-            InvalidRequest: the API refused what was asked (4xx); its message says why.
+            InvalidRequest: the URL is none, or the API refused what was asked (4xx); the message says why.
             EnvironmentProblem: nobody answers there, or what answers is no badgateway.
         """
-        parts = urlsplit(self.url)
-        if parts.scheme != "http" or not parts.hostname:
-            raise InvalidRequest(f"the control URL {self.url!r} is not of the form http://127.0.0.1:8500")
-        target = f"{parts.path.rstrip('/')}/api/{path}" + (f"?{urlencode(query)}" if query else "")
+        host, port, prefix = _address(self.url)
+        target = f"{prefix}/api/{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         if self.session is not None:
             headers[SESSION_HEADER] = self.session
-        connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT)
+        connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
         try:
             connection.request(method, target, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
@@ -105,6 +103,28 @@ class ControlClient:
         return answer
 
 
+def _address(url: str) -> tuple[str, int, str]:
+    """Host, port and path (without the last slash) of a control URL; InvalidRequest if it is none."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        host.encode("idna")
+    except ValueError:
+        wrong = "has a host or a port that is none"
+    else:
+        if parts.scheme != "http":
+            wrong = "does not begin with http://"
+        elif not host:
+            wrong = "names no host"
+        elif " " in url or not parts.path.isascii():
+            wrong = "has a character in it that no URL has"
+        else:
+            return host, 80 if port is None else port, parts.path.rstrip("/")
+    raise InvalidRequest(
+        f"the control URL {url!r} {wrong}; write it as `badgateway up` prints it: http://127.0.0.1:8500"
+    )
+
+
 def _decoded(url: str, status: int, content: bytes) -> Any:
     try:
         decoded = json.loads(content) if content else None
@@ -123,10 +143,12 @@ def connect(control: str | None = None, token: str | None = None) -> ControlClie
     """The client for the chain that runs: by `control` and `token`, else by the state file of `badgateway up`.
 
     Raises:
+        InvalidRequest: `control` is no URL of a control API.
         EnvironmentProblem: no chain runs, or the state file is stale, or there is a URL but no token for it.
     """
     state = statefile.read()
     if control is not None:
+        _address(control)
         same = state is not None and state.control.rstrip("/") == control.rstrip("/")
         token = token or (state.token if state is not None and same else os.environ.get(TOKEN_VARIABLE))
         if not token:

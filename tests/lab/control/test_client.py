@@ -1,4 +1,5 @@
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -104,8 +105,40 @@ def test_a_refusal_says_whose_fault_it_is(
 def test_nobody_there_is_said() -> None:
     with pytest.raises(EnvironmentProblem, match="is `badgateway up` running there"):
         ControlClient("http://127.0.0.1:9", "t").chain()
-    with pytest.raises(InvalidRequest, match="not of the form"):
-        ControlClient("127.0.0.1:8500", "t").chain()
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("", "does not begin with http://"),
+        ("nonsense", "does not begin with http://"),
+        ("127.0.0.1:8500", "does not begin with http://"),
+        ("localhost:8500", "does not begin with http://"),
+        ("https://127.0.0.1:8500", "does not begin with http://"),
+        ("ftp://x", "does not begin with http://"),
+        ("http://", "names no host"),
+        ("http:///api", "names no host"),
+        ("http://:8500", "names no host"),
+        ("http://127.0.0.1:port", "has a host or a port that is none"),
+        ("http://127.0.0.1:85000", "has a host or a port that is none"),
+        ("http://[::1", "has a host or a port that is none"),
+        (f"http://{'a' * 64}:8500", "has a host or a port that is none"),
+        ("http://lab 8500", "has a character in it that no URL has"),
+        ("http://lab:8500/ä", "has a character in it that no URL has"),
+    ],
+)
+def test_what_is_no_control_url_is_told_before_a_token_is_missed(url: str, wrong: str) -> None:
+    said = f"^{re.escape(f'the control URL {url!r} {wrong}; write it as `badgateway up` prints it: http://')}"
+    for token in (None, "t"):
+        with pytest.raises(InvalidRequest, match=said):
+            client.connect(url, token)
+    with pytest.raises(InvalidRequest, match=said):
+        ControlClient(url, "t").chain()
+
+
+@pytest.mark.parametrize("url", ["http://lab", "http://[::1]:8500", "HTTP://lab:8500/behind/a/path/"])
+def test_any_host_port_and_path_are_a_control_url(url: str) -> None:
+    assert client.connect(url, "t").url == url
 
 
 def test_the_state_file_says_where_the_chain_is() -> None:
