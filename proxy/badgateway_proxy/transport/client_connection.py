@@ -67,6 +67,7 @@ class ClientConnection(RequestLoop):
         try:
             messages, self._upgraded, tail = parser.feed_data(data)
         except HttpProcessingError as error:
+            # The parser forgets what came whole before it in the same packet: this is the answer to that, too.
             messages, tail = [(_ErrInfo(status=400, exc=error, message=error.message), EMPTY_PAYLOAD)], b""
         if self._upgraded:
             self._message_tail = tail
@@ -97,8 +98,9 @@ class ClientConnection(RequestLoop):
         """Queue what was parsed out of `data`, if anything, for the connection's task."""
         awaiting_head = not (self._busy or self._messages)
         start = self._head_start
-        if awaiting_head and len(start) < _HEAD_START:
-            self._head_start = start + data[:_HEAD_START]
+        before = self._messages[-1][1] if self._messages else self._payload
+        if before is None or before is EMPTY_PAYLOAD:  # behind a body, `data` may begin with the rest of it
+            self._keep_head_start(data, refused=bool(messages) and isinstance(messages[-1][0], _ErrInfo))
         if messages:
             self._messages.extend(messages)
             if not self._buffer_paused and len(self._messages) >= self._max_msg_queue_size:
@@ -110,6 +112,15 @@ class ClientConnection(RequestLoop):
             self._head_begun()
         elif self._payload is not None and self._payload.is_eof() and data.strip():
             self._next_begun = True
+
+    def _keep_head_start(self, data: bytes, *, refused: bool) -> None:
+        start = self._head_start
+        if refused and len(start) <= _HEAD_START:
+            # All of it, as the X-Request-ID stands behind a request line that may be what is too long. It is not waited
+            # for: a line that is too long need not have an end.
+            self._head_start = start + data
+        elif len(start) < _HEAD_START:
+            self._head_start = start + data[: _HEAD_START - len(start)]
 
     def _process_keepalive(self) -> None:
         if self._busy:  # which aiohttp tells by whether the task waits; it is armed again after the request
@@ -238,7 +249,7 @@ class ClientConnection(RequestLoop):
     @property
     def asked(self) -> tuple[str, str]:
         """The method and the target that an unfinished or unparsable head begins with, as far as they can be told."""
-        return asked_for(self._head_start)
+        return asked_for(self._head_start[:_HEAD_START])
 
     @property
     def given_id(self) -> str | None:

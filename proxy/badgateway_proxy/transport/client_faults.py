@@ -20,6 +20,7 @@ _REQUEST_ID = re.compile(rb"\r\nx-request-id:[ \t]*([!-~]{1,128})[ \t]*\r\n", re
 _REQUEST_LINE = re.compile(rb"([!-~]{1,32}) ([!-~]+)")
 #: A token, as a method is one (RFC 9110 section 9.1).
 _METHOD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ")
+_LINE_START = re.compile(rb"(?:^|\r\n)" + _METHOD.pattern)
 #: uri-host and an optional port (RFC 9110 section 7.2, RFC 3986 section 3.2.2); may be empty.
 _HOST = re.compile(r"(?:\[[\w.~!$&'()*+,;=:%-]+\]|[\w.~!$&'()*+,;=%-]*)(?::[0-9]*)?", re.ASCII)
 _ABSOLUTE = re.compile(r"https?://[^/?#]", re.IGNORECASE)
@@ -67,7 +68,7 @@ def _too_long(error: LineTooLong, head_start: bytes) -> HopError:
     # The parser does not tell which line it was; but it shows how it begins.
     line, *_ = error.args
     begins = (line.encode() if isinstance(line, str) else bytes(line)).removesuffix(b"...")[:64]
-    if head_start.partition(b" ")[2].startswith(begins):
+    if any(head_start.startswith(begins, found.end()) for found in _LINE_START.finditer(head_start)):
         return client_error(414, "the request line is too long")
     return client_error(431, "a request header is too long")
 

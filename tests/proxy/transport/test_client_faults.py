@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -13,9 +14,11 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from badgateway_proxy.errors import HopError
+from badgateway_proxy.transport.client_connection import ClientConnection
 from badgateway_proxy.transport.client_faults import as_http_1_1, check_framing, id_in, origin_form, unparsable
 from tests.support.answers import read_answer
-from tests.support.peers import healthy
+from tests.support.peers import OK, healthy, says
+from tests.support.processes import until
 from tests.support.wire import raw_upstream, running_hop
 
 
@@ -172,6 +175,89 @@ async def test_a_refusal_is_recorded_under_what_the_request_line_said() -> None:
         await hop.send(request("GET /shop?a=b HTTP/3.7", "X-Request-ID: mine"))
         record = await hop.record()
         assert (record["method"], record["target"]) == ("GET", "/shop?a=b")
+
+
+LATE = "X-Request-ID: mine"
+LATE_IDS: list[tuple[str, bytes, int]] = [
+    ("behind a long request line", request("GET /" + "x" * 9000 + " HTTP/1.1", LATE), 414),
+    ("behind a long header", request("GET /xx HTTP/1.1", "A: " + "x" * 9000, LATE), 431),
+    ("behind many headers", request("GET /xx HTTP/1.1", *(f"A{n}: b" for n in range(200)), LATE), 431),
+    ("behind what is no header", request("GET /xx HTTP/1.1", "A: " + "x" * 600, "A", LATE), 400),
+]
+
+
+@pytest.mark.parametrize("under_way", [False, True], ids=["alone", "pipelined"])
+@pytest.mark.parametrize(("sent", "status"), [case[1:] for case in LATE_IDS], ids=[case[0] for case in LATE_IDS])
+async def test_a_refusal_is_found_by_an_id_wherever_it_stands(sent: bytes, status: int, under_way: bool) -> None:
+    go_on = asyncio.Event()
+    async with (
+        raw_upstream(says(go_on, OK, then="hang")) as upstream,
+        running_hop(upstream.address) as hop,
+        hop.client() as client,
+    ):
+        if under_way:
+            await client.get("/before", "X-Request-ID: before")
+            await until(lambda: upstream.heads)
+        await client.send(sent)
+        if under_way:
+            (connection,) = hop.server.connections
+            await until(lambda: connection._messages)
+            go_on.set()
+            await client.answer()
+        answer = read_answer(await client.all())
+        assert (answer.status, answer.one("X-Request-ID")) == (status, b"mine")
+        record = (await hop.records(2 if under_way else 1))[-1]
+        assert (record["status"], record["request_id"], record["method"]) == (status, "mine", "GET")
+        assert record["target"].startswith("/xx")
+        assert record["proxy_status"].encode() == answer.one("Proxy-Status")
+
+
+async def test_a_414_has_the_same_id_at_the_hop_before() -> None:
+    long = request("GET /" + "x" * 5000 + " HTTP/1.1", "Connection: close", "A: " + "a" * 600, LATE)
+    async with (
+        raw_upstream(healthy) as upstream,
+        running_hop(upstream.address, limits={"request_line": 4000}) as hop,
+        running_hop(hop.address, name="cdn") as before,
+    ):
+        answer = read_answer(await before.send(long))
+        assert (answer.status, answer.one("X-Request-ID")) == (414, b"mine")
+        assert ((await before.record())["request_id"], (await hop.record())["request_id"]) == ("mine", "mine")
+
+
+async def test_the_id_of_a_line_that_has_not_ended_is_not_waited_for() -> None:
+    async with raw_upstream(healthy) as upstream, running_hop(upstream.address) as hop, hop.client() as client:
+        await client.send(b"GET /" + b"x" * 9000)
+        answer = read_answer(await client.all())
+        assert answer.status == 414
+        assert (await hop.record())["request_id"].encode() == answer.one("X-Request-ID")
+
+
+async def test_a_long_request_line_is_one_also_behind_another_request() -> None:
+    """In one packet; the parser tells nothing of the first request then."""
+    async with raw_upstream(healthy) as upstream, running_hop(upstream.address) as hop:
+        answer = read_answer(await hop.send(request() + request("GET /" + "y" * 9000 + " HTTP/1.1")))
+        assert answer.status == 414
+
+
+async def test_half_a_head_behind_a_request_under_way_is_recorded_as_what_it_began_as() -> None:
+    go_on = asyncio.Event()
+    async with (
+        raw_upstream(says(go_on, OK, then="hang")) as upstream,
+        running_hop(upstream.address, timeouts={"client_head": "100ms"}) as hop,
+        hop.client() as client,
+    ):
+        await client.get("/before")
+        await until(lambda: upstream.heads)
+        await client.send(b"GET /half HTTP/1.1\r\nX-Request-ID: mine\r\n")
+        (connection,) = hop.server.connections
+        assert isinstance(connection, ClientConnection)
+        await until(lambda: connection._next_begun)
+        go_on.set()
+        await client.answer()
+        answer = read_answer(await client.all())
+        assert (answer.status, answer.one("X-Request-ID")) == (408, b"mine")
+        record = (await hop.records(2))[-1]
+        assert (record["request_id"], record["method"], record["target"]) == ("mine", "GET", "/half")
 
 
 async def test_a_page_for_people_and_no_word_of_theirs_unescaped() -> None:
