@@ -13,11 +13,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from badgateway.commands.request import command
 from badgateway.control.client import ControlClient
+from badgateway.processes.ports import Reservations
 from tests.support.clitools import ANY_PORTS, Cli
 from tests.support.processes import wait_until
 
@@ -312,6 +314,19 @@ def test_a_program_is_told_where_everything_is_and_ends_it_by_its_stdin(cli: Cli
     assert not file.exists()
 
 
+def test_free_ports_are_for_those_that_are_not_given(cli: Cli) -> None:
+    held = Reservations()
+    lb, app, control = held.take(), held.take(), held.take()
+    given = ("--lb-port", str(lb), "--app-port", str(app), "--control-port", str(control), "--instances", "1")
+    up = cli.start("up", "--free-ports", "--json", *given)
+    told = json.loads(up.until('"event": "ready"'))
+    held.close()
+    found = {name: urlsplit(url).port for name, url in {**told["urls"], "control": told["control"]}.items()}
+    cdn = found.pop("cdn")
+    assert found == {"lb": lb, "app-1": app, "control": control}
+    assert cdn not in {0, 8080, lb, app, control}
+
+
 def test_a_scenario_is_brought_up_as_it_breaks_and_again_after_a_reset(cli: Cli) -> None:
     cli.up("--scenario", "502/app-crashed")
     for _ in range(2):
@@ -328,6 +343,7 @@ def test_a_scenario_is_brought_up_as_it_breaks_and_again_after_a_reset(cli: Cli)
         (("--scenario", "502"), "--scenario takes one scenario; '502' names "),
         (("--scenario", "502/app-crashed", "--chain", "chain.yaml"), "give --scenario or --chain, not both"),
         (("--ready-file", "nowhere/ready.json", "--free-ports"), "--ready-file nowhere/ready.json: No such file"),
+        (("--free-ports", "--cdn-port=8081", "--lb-port=8081"), "--cdn-port and --lb-port both ask for port 8081"),
     ],
 )
 def test_options_that_cannot_be_are_refused(cli: Cli, tmp_path: Path, options: tuple[str, ...], words: str) -> None:

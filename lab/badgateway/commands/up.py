@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
 from badgateway.chain.attaching import node_of
 from badgateway.chain.errors import EnvironmentProblem, InvalidRequest
@@ -67,7 +68,7 @@ Ctrl-C (or SIGTERM) ends the chain in order. A port 0 takes any free one.
     help="Use a hop or instance that runs already; URL: where it listens.",
 )
 @click.option("--scenario", metavar="ID|FILE", help="Bring up that scenario's chain, with what breaks it done.")
-@click.option("--free-ports", is_flag=True, help="Any free port for each, instead of the ones above.")
+@click.option("--free-ports", is_flag=True, help="Any free port for each whose option is not given.")
 @click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -117,13 +118,14 @@ def command(
     if backend is not None and not allow_public:
         _refuse_public(backend)
     told = _scenario(scenario) if scenario is not None else None
-    app = {"instances": instances, "backend": backend}
-    overrides = {"app": {key: value for key, value in app.items() if value is not None}}
+    differing = {"instances": instances, "backend": backend}
+    overrides = {"app": {key: value for key, value in differing.items() if value is not None}}
     chain = load_chain(chain_file, merge(told.written_chain if told is not None else {}, overrides))
     if ready_file is None:
         _refuse_second()
-    given = (0, 0, 0, 0) if free_ports else (cdn_port, lb_port, app_port, control_port)
-    ports = Ports(*given, cdn_host=cdn_host)
+    given = {"cdn_port": cdn_port, "lb_port": lb_port, "app_port": app_port, "control_port": control_port}
+    cdn, lb, app, control = (0 if free_ports and not _is_given(name) else port for name, port in given.items())
+    ports = Ports(cdn, lb, app, control, cdn_host=cdn_host)
     if not nodes and (why := ports.wanted_twice(chain.app.instances)) is not None:
         raise InvalidRequest(why)
     listening = Listening(
@@ -137,6 +139,11 @@ def command(
     )
     run_until_interrupted(stay(chain, nodes, listening, how, forkserver))
     return HELD
+
+
+def _is_given(parameter: str) -> bool:
+    """Whether the user wrote that option, its default or not."""
+    return click.get_current_context().get_parameter_source(parameter) is not ParameterSource.DEFAULT
 
 
 def _scenario(word: str) -> Scenario:

@@ -47,9 +47,13 @@ class Assembly:
         """
         self._make_database()
         names = [*self._chain.hops, *self._chain.instances, *((DNS,) if self._chain.dns else ())]
-        for index, name in enumerate(names):
-            port, option = (0, "") if name == DNS else self._wanted(name, index - len(self._chain.hops))
-            self._addresses[name] = (self._reserved.take(port, option=option), self._reserved.take())
+        wanted = [(name, *self._wanted(name, index - len(self._chain.hops))) for index, name in enumerate(names)]
+        # the numbered ones first: none of them may go to what takes any
+        listens = {
+            name: self._reserved.take(port, option=option)
+            for name, port, option in sorted(wanted, key=lambda each: each[1] == 0)
+        }
+        self._addresses = {name: (listens[name], self._reserved.take()) for name in names}
         if self._chain.dns:
             self._dns_port = self._reserved.take_udp()
         nodes = []
@@ -89,7 +93,7 @@ class Assembly:
             connection.execute("PRAGMA journal_mode = WAL")
 
     def _wanted(self, name: str, instance: int) -> tuple[int, str]:
-        if self._ports is None:
+        if self._ports is None or name == DNS:
             return 0, ""
         if instance >= 0:
             # 0 is "any free one" for every instance, not ports 0, 1, 2, …

@@ -65,13 +65,8 @@ async def stay(
     Raises:
         EnvironmentProblem: a port is taken, another chain runs, or the chain's processes were lost.
     """
-    # asked first: a chain should not come up only to be told that nobody can control it
-    held = Reservations(listening.control_host)
-    try:
-        held.take(listening.ports.control, option="--control-port")
-    finally:
-        held.close()
     async with (
+        _reserved_control(listening),
         _lab(chain, nodes, listening, forkserver) as lab,
         _control(lab, listening, how.prepare) as control,
     ):
@@ -97,6 +92,17 @@ async def stay(
             else:
                 statefile.release(state)
             click.echo("closing the chain", err=True)
+
+
+@asynccontextmanager
+async def _reserved_control(listening: Listening) -> AsyncIterator[None]:
+    """Hold the control API's port: a chain should not come up to be told that nobody can control it, nor take it."""
+    held = Reservations(listening.control_host)
+    try:
+        held.take(listening.ports.control, option="--control-port")
+        yield
+    finally:
+        held.close()
 
 
 async def _until_lost(telling: Coroutine[Any, Any, object], forkserver: ForkServer | None, *, stdin: bool) -> bool:
