@@ -1,6 +1,13 @@
 """One hop of a chain: an HTTP gateway that says why it failed. Its public names are those of ``__all__``."""
 
-from badgateway_proxy.configuration.config import IMMUTABLE, ConfigError, ConfigProblem, HopConfig, load_config
+from badgateway_proxy.configuration.config import (
+    IMMUTABLE,
+    ConfigError,
+    ConfigProblem,
+    HopConfig,
+    load_config,
+    unknown_endpoints,
+)
 from badgateway_proxy.configuration.durations import Duration, format_duration, parse_duration
 from badgateway_proxy.errors import ERROR_TABLE, ErrorInfo, ErrorType
 from badgateway_proxy.transport.proxy_status import ProxyStatusMember, decided_by, parse_proxy_status
@@ -21,6 +28,7 @@ __all__ = [
     "parse_duration",
     "parse_proxy_status",
     "run_hop",
+    "unknown_endpoints",
 ]
 
 

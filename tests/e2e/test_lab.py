@@ -368,6 +368,8 @@ async def test_a_patch_may_name_instances_where_a_hop_wants_addresses(lab: Lab) 
     assert {each["address"]: each["state"] for each in endpoints}[address] == "draining"
     with pytest.raises(InvalidRequest, match='called "ap-1"; did you mean'):
         await lab.patch("lb", {"balancing": {"drain": ["ap-1"]}})
+    with pytest.raises(InvalidRequest, match=r"balancing\.weights: .* is not among upstreams; did you mean"):
+        await lab.patch("lb", {"balancing": {"weights": {"cdn": 2}}})
 
 
 async def test_wrong_names_are_refused(lab: Lab) -> None:
@@ -387,6 +389,12 @@ async def test_a_port_in_use_says_whose_it_is(forkserver: ForkServer) -> None:
         message = rf"127\.0\.0\.1:{port} is in use by pid {os.getpid()} \(.+\); stop it or .* --lb-port"
         with pytest.raises(EnvironmentProblem, match=message):
             await Lab.start(CHAIN, ports=Ports(cdn=0, lb=port, app=0), forkserver=forkserver)
+
+
+async def test_a_chain_that_drains_what_is_no_instance_is_not_started(forkserver: ForkServer) -> None:
+    chain = ChainSpec.model_validate({"lb": {"balancing": {"drain": ["app-1", "10.0.0.1:80"]}}})
+    with pytest.raises(InvalidRequest, match=r"^lb\.balancing\.drain\[1\]: 10\.0\.0\.1:80 is not among upstreams; "):
+        await Lab.start(chain, forkserver=forkserver)
 
 
 async def test_a_killed_fork_server_fails_the_lab_at_once() -> None:

@@ -21,6 +21,7 @@ from badgateway.processes.forkserver import HOP, INSTANCE, ForkServer
 from badgateway.processes.ports import Ports, Reservations
 from badgateway.processes.rundir import RunDir
 from badgateway.processes.supervisor import OnChange, OnLine, Process
+from badgateway_proxy import unknown_endpoints
 from badgateway_upstream import InstanceConfig
 
 APP_TIER = "app"
@@ -117,7 +118,9 @@ class Assembly:
                     f"{scheme}://{self._known_as(node)}:{self._addresses[node][0]}" for node in after
                 ]
                 given = {**self._tls_files(name, host), **self._resolver()}
-                config = self._chain.hop_config(name, wiring, given, self.known_urls)
+                config = hop = self._chain.hop_config(name, wiring, given, self.known_urls)
+                if unknown := unknown_endpoints(hop):
+                    raise InvalidRequest("\n".join(f"{name}.{problem}" for problem in unknown))
             elif name == DNS:
                 config = InstanceConfig.model_validate({**wiring, "name": name, "dns": self._names()})
             else:

@@ -64,8 +64,8 @@ class BalancingSettings(Section):
     choice_count: Annotated[int, Field(ge=2, le=100)] = 2
     """For n_choices: how many are drawn; 2 is the power of two choices."""
     weights: dict[Address, Annotated[int, Field(ge=1, le=256)]] = Field(default_factory=dict)
-    """Weights of endpoints by their address, {"127.0.0.1:9001": 3}; 1 where there is none. In a lab also by
-    the instance's name."""
+    """Weights of endpoints by their address, {"127.0.0.1:9001": 3}; 1 where there is none. Each must be among
+    upstreams. In a lab also by the instance's name."""
     hash_on: Annotated[str, AfterValidator(_hash_on)] = "client"
     """For maglev: what requests that belong together have in common: client (its address), path, header:NAME or
     cookie:NAME. A request that has none goes anywhere. Envoy: hash_policy; nginx: hash."""
@@ -76,7 +76,8 @@ class BalancingSettings(Section):
     slow_start: SlowStartSettings = SlowStartSettings()
     """An endpoint that is new, or back, gets few requests at first."""
     drain: tuple[Address, ...] = Field(default=(), strict=False)
-    """Addresses that get no new requests, and finish those that they have. In a lab also instances' names."""
+    """Addresses that get no new requests, and finish those that they have. Each must be among upstreams. In a lab also
+    instances' names."""
     panic_threshold: Annotated[float, Field(ge=0, le=100)] = 50.0
     """When a smaller percentage of endpoints than this is healthy, health is ignored: it is rather the check that
     is wrong than all of them. 0 for never; then no healthy endpoint is a 503. Envoy: healthy_panic_threshold."""

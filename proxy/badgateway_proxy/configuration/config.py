@@ -17,7 +17,13 @@ from badgateway_proxy.configuration.admission import (
 )
 from badgateway_proxy.configuration.balancing_settings import BalancingSettings
 from badgateway_proxy.configuration.caching import CacheSettings
-from badgateway_proxy.configuration.config_problems import ConfigError, ConfigProblem, ImmutableFieldError, problems_of
+from badgateway_proxy.configuration.config_problems import (
+    ConfigError,
+    ConfigProblem,
+    ImmutableFieldError,
+    hint,
+    problems_of,
+)
 from badgateway_proxy.configuration.durations import Duration
 from badgateway_proxy.configuration.health_settings import HealthSettings, OutlierSettings
 from badgateway_proxy.configuration.http1_settings import Http1Settings
@@ -51,6 +57,7 @@ __all__ = [
     "parse_yaml",
     "public_view",
     "read_yaml",
+    "unknown_endpoints",
 ]
 
 IMMUTABLE: Final = ("name", "tier", "listen", "tls", "admin", "tracing", "exit_with_stdin")
@@ -153,13 +160,34 @@ class HopConfig(Section):
 def load_config(source: str | Path | Mapping[str, Any]) -> HopConfig:
     """Return the configuration in a YAML 1.2 file (JSON is YAML too) or in a mapping of the same shape.
 
-    Raises `ConfigError` with every problem at once: those of reading, of YAML, of the settings.
+    Raises `ConfigError` with every problem at once: those of reading, of YAML, of the settings; then those of
+    `unknown_endpoints`.
     """
     settings = source if isinstance(source, Mapping) else read_yaml(Path(source))
     try:
-        return HopConfig.model_validate(dict(settings))
+        config = HopConfig.model_validate(dict(settings))
     except ValidationError as error:
         raise ConfigError(problems_of(error, HopConfig)) from error
+    if unknown := unknown_endpoints(config):
+        raise ConfigError(unknown)
+    return config
+
+
+def unknown_endpoints(config: HopConfig) -> list[ConfigProblem]:
+    """Return which endpoints of ``balancing.weights`` and ``.drain`` are none of the upstreams.
+
+    None under ``resolver.strict_dns``: there the addresses that names stand for are the endpoints, and not known yet.
+    """
+    if config.resolver.strict_dns:
+        return []
+    known = dict.fromkeys(parse_endpoint(upstream).text for upstream in config.upstreams)
+    named = [("balancing.weights", address) for address in config.balancing.weights]
+    named += [(f"balancing.drain[{index}]", address) for index, address in enumerate(config.balancing.drain)]
+    return [
+        ConfigProblem(path, f"{address} is not among upstreams; {hint(address, known)}")
+        for path, address in named
+        if address not in known
+    ]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
@@ -82,10 +82,15 @@ def _words(item: Any, location: Sequence[str | int], model: type[BaseModel]) -> 
 
 def _unknown(location: Sequence[str | int], model: type[BaseModel]) -> str:
     sections = _sections_at(model, location[:-1])
-    known = list(dict.fromkeys(key for section in sections for key in section.model_fields))
-    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}?" if close else f"there is {', '.join(known)}"
-    return f"unknown setting; {hint}"
+    known = dict.fromkeys(key for section in sections for key in section.model_fields)
+    return f"unknown setting; {hint(str(location[-1]), known)}"
+
+
+def hint(given: str, known: Iterable[str]) -> str:
+    """What was probably meant by ``given``, or what there is."""
+    choices = list(known)
+    close = difflib.get_close_matches(given, choices, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"there is {', '.join(choices)}"
 
 
 def _not_one_of(expected: str, given: object) -> str:

@@ -93,6 +93,12 @@ async def test_changes_the_configuration_while_it_runs(client: Client, hop: Stan
         ({"name": "x"}, 409, "name: needs a restart to change"),
         ({"timeouts": {"first_bite": "1s"}}, 400, "timeouts.first_bite: unknown setting; did you mean first_byte?"),
         ({"timeouts": {"connect": 1, "send": 2}}, 400, "timeouts.send: a duration needs a unit"),
+        (
+            {"balancing": {"drain": ["127.0.0.1:9002"]}},
+            400,
+            "balancing.drain[0]: 127.0.0.1:9002 is not among upstreams; did you mean 127.0.0.1:9001?",
+        ),
+        ({"balancing": {"weights": {"10.1.1.1:80": 2}}}, 400, "balancing.weights: 10.1.1.1:80 is not among upstreams"),
         ([], 400, "a merge patch is a JSON object"),
     ],
 )

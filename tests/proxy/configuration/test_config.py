@@ -82,6 +82,34 @@ def test_a_patch_cannot_change_what_needs_a_restart(patch: dict[str, Any]) -> No
         merge_patch(load_config(MINIMAL | {"name": "lb", "admin": {"port": 5}}), patch)
 
 
+APP = {"upstreams": ["http://app:9001", "http://127.0.0.1:9001"]}
+
+
+@pytest.mark.parametrize("address", ["app:9001", "http://app:9001/", "127.0.0.1:9001", "http://127.0.0.1:9001"])
+def test_what_is_among_the_upstreams_can_be_drained_and_weighed_however_it_is_written(address: str) -> None:
+    balancing = load_config({**APP, "balancing": {"drain": [address], "weights": {address: 3}}}).balancing
+    assert [*balancing.weights] == [*balancing.drain] == [address.removeprefix("http://").removesuffix("/")]
+
+
+def test_with_strict_dns_nobody_knows_yet_what_can_be_drained() -> None:
+    settings = {**APP, "resolver": {"strict_dns": True}, "balancing": {"drain": ["10.0.0.1:9001"]}}
+    assert load_config(settings).balancing.drain == ("10.0.0.1:9001",)
+
+
+def test_a_patch_may_change_the_upstreams_and_what_is_said_of_them_only_together() -> None:
+    config = load_config({**APP, "balancing": {"drain": ["app:9001"], "weights": {"app:9001": 3}}})
+    for patch in (
+        {"upstreams": ["b:1"]},
+        {"upstreams": ["b:1"], "balancing": {"drain": []}},
+        {"balancing": {"drain": ["b:1"]}},
+    ):
+        with pytest.raises(ConfigError, match="is not among upstreams"):
+            merge_patch(config, patch)
+    together = {"upstreams": ["b:1", "c:1"], "balancing": {"drain": ["b:1"], "weights": {"app:9001": None, "c:1": 2}}}
+    changed = merge_patch(config, together)
+    assert (changed.balancing.drain, changed.balancing.weights) == (("b:1",), {"c:1": 2})
+
+
 def test_what_was_shown_can_be_sent_back() -> None:
     config = load_config(MINIMAL | {"admin": {"token": "secret"}})
     shown = public_view(config)

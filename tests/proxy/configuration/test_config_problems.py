@@ -44,6 +44,15 @@ def problems(settings: dict[str, Any]) -> list[str]:
         ({"breaker": {"window": {"type": "tiem"}}}, "breaker.window: type must be count or time, not 'tiem'"),
         ({"breaker": {"window": {"type": "count", "size": "5s"}}}, "breaker.window.size: must be a whole number"),
         ({"breaker": {"window": {"size": 5, "sise": 5}}}, "breaker.window.sise: unknown setting; did you mean size?"),
+        (
+            {"balancing": {"drain": ["127.0.0.1:9001", "127.0.0.1:9101"]}},
+            "balancing.drain[1]: 127.0.0.1:9101 is not among upstreams; did you mean 127.0.0.1:9001?",
+        ),
+        ({"balancing": {"drain": ["127.0.0.1"]}}, "balancing.drain[0]: 127.0.0.1:80 is not among upstreams; did you"),
+        (
+            {"upstreams": ["app:9001", "https://lb"], "balancing": {"weights": {"[::1]:80": 2}}},
+            "balancing.weights: [::1]:80 is not among upstreams; there is app:9001, lb:443",
+        ),
         ({"admin": {"token": "two words"}}, "admin.token: a token is visible ASCII without spaces"),
     ],
 )
