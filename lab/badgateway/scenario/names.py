@@ -33,7 +33,7 @@ def wrong_names(value: object) -> list[Finding]:
     for index, stream in _mappings(value.get("traffic")):
         found += names.entry(("traffic", index, "to"), stream.get("to"))
     for index, expected in _mappings(value.get("expect")):
-        found += _in_expression(("expect", index, "that"), expected.get("that"))
+        found += names.in_expression(("expect", index, "that"), expected.get("that"))
     return found
 
 
@@ -57,9 +57,9 @@ class _Names:
     def in_step(self, at: Where, step: Mapping[str, Any]) -> Iterator[Finding]:
         fault = step.get("fault")
         if isinstance(fault, Mapping):
-            yield from self.target((*at, "fault", "target"), fault.get("target"))
+            yield from self.in_fault((*at, "fault"), fault)
         elif isinstance(fault, str):
-            yield from self.target((*at, "target"), step.get("target"))
+            yield from self.in_fault(at, step)
         for key in ("restart", "stop"):
             yield from self.target((*at, key), step.get(key))
         deploy = step.get("deploy")
@@ -80,6 +80,14 @@ class _Names:
         if isinstance(expect, Mapping):
             yield from self.in_expectation((*at, "expect"), expect)
 
+    def in_fault(self, at: Where, fault: Mapping[str, Any]) -> Iterator[Finding]:
+        target, when = fault.get("target"), fault.get("when")
+        yield from self.target((*at, "target"), target)
+        if isinstance(when, Mapping) and target in self.targets and target not in HOPS:
+            aimed_at = self.instances if target == "app" else (str(target),)
+            for finding in _one_of((*at, "when", "instance"), when.get("instance"), aimed_at, "instance"):
+                yield Finding(finding.where, f"{target} has no instance {as_text(when['instance'])}", finding.hint)
+
     def in_expectation(self, at: Where, expect: Mapping[str, Any]) -> Iterator[Finding]:
         yield from _one_of((*at, "decided_by"), expect.get("decided_by"), TIERS, "tier")
         for key in ("attempts", "cache", "hops", "breaker", "endpoints"):
@@ -91,9 +99,26 @@ class _Names:
         that = expect.get("that")
         if isinstance(that, list):
             for index, text in enumerate(that):
-                yield from _in_expression((*at, "that", index), text)
+                yield from self.in_expression((*at, "that", index), text)
         else:
-            yield from _in_expression((*at, "that"), that)
+            yield from self.in_expression((*at, "that"), that)
+
+    def in_expression(self, at: Where, text: object) -> Iterator[Finding]:
+        if not isinstance(text, str):
+            return
+        try:
+            named = [f for measure in measures(parse_expression(text)) for f in measure.filters]
+        except ExpressionError:
+            return  # told where the model is built
+        kinds = {
+            "decided_by": ("tier", (*TIERS, "none")),
+            "error": ("error type", (*ERRORS, "none")),
+            "instance": ("instance", (*self.instances, "none")),
+        }
+        for chosen in named:
+            what, known = kinds.get(chosen.key, ("", ()))
+            if known and chosen.value not in known:
+                yield Finding(at, f"{chosen}: there is no such {what}", did_you_mean(chosen.value, known))
 
     def in_settings(self, at: Where, hops: object) -> Iterator[Finding]:
         """Endpoints that hops' settings name, in a chain or a patch."""
@@ -123,17 +148,3 @@ class _Names:
 def _one_of(at: Where, name: object, known: Sequence[str], what: str) -> Iterator[Finding]:
     if isinstance(name, str) and name not in known:
         yield Finding(at, f"there is no {what} {as_text(name)}", did_you_mean(name, known))
-
-
-def _in_expression(at: Where, text: object) -> Iterator[Finding]:
-    if not isinstance(text, str):
-        return
-    try:
-        named = [f for measure in measures(parse_expression(text)) for f in measure.filters]
-    except ExpressionError:
-        return  # told where the model is built
-    kinds = {"decided_by": ("tier", (*TIERS, "none")), "error": ("error type", (*ERRORS, "none"))}
-    for chosen in named:
-        what, known = kinds.get(chosen.key, ("", ()))
-        if known and chosen.value not in known:
-            yield Finding(at, f"{chosen}: there is no such {what}", did_you_mean(chosen.value, known))

@@ -248,6 +248,27 @@ def test_a_wrong_file_gets_every_error_at_once_with_its_position() -> None:
         ("traffic: [{for: 1s, rate: 1/s, cause: true}]", "traffic: has only streams that are a cause"),
         ("chain: {app: null}\nsteps: [{request: GET /}]", "a chain cannot be without its app"),
         ("chain: {app: {instances: 1}}\nsteps: [{restart: app-2}]", 'there is no target "app-2"'),
+        (
+            "steps: [{fault: {target: app, kind: hang, when: {instance: app-9}}}]",
+            's.yaml:3:60: steps[0].fault.when.instance: app has no instance "app-9"; did you mean "app-',
+        ),
+        (
+            "steps: [{fault: hang, target: app-1, when: {instance: app-2}}]",
+            's.yaml:3:55: steps[0].when.instance: app-1 has no instance "app-2"; did you mean "app-1"?',
+        ),
+        (
+            "chain: {dns: true}\nsteps: [{fault: dns_servfail, target: dns, when: {instance: app-1}}]",
+            'dns has no instance "app-1"; known: dns',
+        ),
+        (
+            "chain: {app: {instances: 1}}\ntraffic: [{for: 1s, rate: 1/s}]\n"
+            "timeline: [{at: 0s, fault: hang, target: app, when: {instance: app-2}}]",
+            'timeline[0].when.instance: app has no instance "app-2"; did you mean "app-1"?',
+        ),
+        (
+            'steps: [{request: GET /, expect: {that: "count(instance=app-9) == 0"}}]',
+            "that: instance=app-9: there is no such instance; did you mean",
+        ),
     ],
 )
 def test_what_each_mistake_is_called(more: str, said: str) -> None:
@@ -260,6 +281,16 @@ def test_what_each_mistake_is_called(more: str, said: str) -> None:
 def test_a_file_that_is_no_mapping_says_so(text: str) -> None:
     [problem] = problems(text)
     assert problem.startswith("s.yaml:1:1: must be a mapping (key: value), not")
+
+
+@pytest.mark.parametrize(("target", "instance"), [("app", "app-3"), ("app-3", "app-3"), ("dns", "dns")])
+def test_a_fault_may_be_for_an_instance_that_its_target_has(target: str, instance: str) -> None:
+    kind = "dns_servfail" if target == "dns" else "hang"
+    fault = f"{{target: {target}, kind: {kind}, when: {{instance: {instance}}}}}"
+    more = f"chain: {{dns: true, app: {{instances: 3}}}}\nsteps:\n  - fault: {fault}\n"
+    scenario = parse_scenario(f"title: t\ncode: 502\n{more}  - request: GET /\n")
+    assert isinstance(scenario.steps[0], FaultStep)
+    assert scenario.steps[0].fault.spec["when"] == {"instance": instance}
 
 
 def test_a_file_that_is_no_yaml_says_where() -> None:
