@@ -36,6 +36,8 @@ class Answer:
     """Seconds from before the connect to the last byte."""
     head_after: float | None = None
     """Seconds from before the connect to the end of the head."""
+    body_after: float | None = None
+    """Seconds from before the connect to the first byte of the body."""
     failure: Failure | None = None
     """Why there is no response."""
     truncated: str | None = None

@@ -34,6 +34,7 @@ class Reading:
         self.received = 0
         self.first_bytes = b""
         self.head_at: float | None = None
+        self.body_at: float | None = None
         self.failure: Failure | None = None
         self.details = ""
         self.truncated: str | None = None
@@ -74,6 +75,8 @@ class Reading:
         if self.done:
             self.surplus = True
             return
+        if self.body_at is None:
+            self.body_at = asyncio.get_running_loop().time()
         self.body_bytes += len(data)
         self.body += data[: max(0, self.body_cap - len(self.body))]
 
@@ -147,6 +150,7 @@ class Reading:
             body_bytes=self.body_bytes,
             elapsed=now - self.started,
             head_after=None if self.head_at is None else self.head_at - self.started,
+            body_after=None if self.body_at is None else self.body_at - self.started,
             failure=self.failure,
             truncated=self.truncated,
             end=self.end,

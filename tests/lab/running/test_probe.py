@@ -68,6 +68,35 @@ async def test_a_body_without_a_length_ends_with_the_connection() -> None:
     assert (answer.body, answer.truncated, answer.end) == (b"abc", None, "FIN")
 
 
+async def test_the_first_byte_of_a_body_is_timed_and_not_its_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrived, seen = asyncio.Event(), list[float]()
+
+    class Watched(Reading):
+        def on_body(self, data: bytes) -> None:
+            super().on_body(data)
+            seen.append(asyncio.get_running_loop().time() - self.started)
+            arrived.set()
+
+    async def the_rest_once_seen(head: bytes, writer: asyncio.StreamWriter) -> None:
+        await sends(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc")(head, writer)
+        await arrived.wait()
+        await sends(b"def")(head, writer)
+
+    monkeypatch.setattr("badgateway.running.probe.Reading", Watched)
+    async with scripted(the_rest_once_seen) as server:
+        answer = await send(server.url)
+    first, last = seen
+    assert answer.head_after is not None
+    assert answer.body_after is not None
+    assert answer.head_after <= answer.body_after <= first < last <= answer.elapsed
+
+
+async def test_without_a_body_there_is_no_first_byte_of_it() -> None:
+    async with scripted(sends(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as server:
+        answer = await send(server.url)
+    assert (answer.status, answer.body_after) == (200, None)
+
+
 @pytest.mark.parametrize(
     ("parts", "reset", "truncated"),
     [
