@@ -128,6 +128,7 @@ class HedgingExchange(Exchange):
             self._launch(running, number + 1)
         except HopError:  # nobody to send it to, or the breaker is open: what is under way goes on
             return 0
+        running[-1].attempt.record.hedge = True
         return 1
 
     def _judge(self, racer: Racer, *, alone: bool) -> ResponseHead | Retry | None:

@@ -48,6 +48,8 @@ class AttemptRecord:
     """The pause before this attempt."""
     span_id: int = 0
     """Of its span, as the endpoint was told; 0 for none."""
+    hedge: bool = False
+    """Whether it began beside one that was late."""
 
     def as_dict(self) -> dict[str, Any]:
         """The attempt as JSON."""
@@ -216,6 +218,7 @@ class Recorder:
             self.attempts.add((attempt.endpoint, method, attempt.status, attempt.error), took)
         if len(attempts) > 1:
             self._retries += len(attempts) - 1
+            self._hedges += sum(attempt.hedge for attempt in attempts)
         if record.client_gone:
             self._client_gone += 1
         if record.truncated:
@@ -266,7 +269,7 @@ class Recorder:
             self._subscriptions.remove(subscription)
 
     def totals(self) -> dict[str, Any]:
-        """Counts as JSON: exchanges, by status class and by error type, retries, truncated, client_gone."""
+        """Counts as JSON: exchanges, by status class and by error type, retries, hedges among them, and so on."""
         statuses: Counter[int] = Counter()
         errors: Counter[str] = Counter()
         for labels, seen in self.exchanges.by_labels.items():
@@ -280,6 +283,7 @@ class Recorder:
             "by_status": {f"{klass}xx": count for klass, count in sorted(statuses.items())},
             "by_error": dict(sorted(errors.items())),
             "retries": self._retries,
+            "hedges": self._hedges,
             "truncated": self._truncated,
             "client_gone": self._client_gone,
         }
@@ -299,4 +303,4 @@ class Recorder:
         self.exchanges: Durations[tuple[str, int | None, str | None]] = Durations()
         #: How long attempts took, by endpoint, method, status and error type.
         self.attempts: Durations[tuple[str, str, int | None, str | None]] = Durations()
-        self._retries = self._truncated = self._client_gone = 0
+        self._retries = self._hedges = self._truncated = self._client_gone = 0

@@ -125,12 +125,14 @@ def test_counts() -> None:
     recorder.add(record(status=200))
     recorder.add(record(status=204, truncated=True))
     recorder.add(record(status=502, error="dns_error", attempts=[AttemptRecord("a", 0.0)] * 3))
+    recorder.add(record(attempts=[AttemptRecord("a", 0.0), AttemptRecord("b", 0.1, hedge=True)]))
     recorder.add(record(client_gone=True))
     assert recorder.totals() == {
-        "exchanges": 4,
+        "exchanges": 5,
         "by_status": {"2xx": 2, "5xx": 1},
         "by_error": {"dns_error": 1},
-        "retries": 2,
+        "retries": 3,
+        "hedges": 1,
         "truncated": 1,
         "client_gone": 1,
     }

@@ -96,6 +96,11 @@ class _Hop(Collector):
         totals = self._recorder.totals()
         known = {
             "upstream_rq_retry": (totals["retries"], "Attempts that followed a first one."),
+            # Not Envoy's, which counts hedges among the retries only.
+            "upstream_rq_hedge": (
+                totals["hedges"],
+                "Attempts that began beside one that was late (retry.hedge_on_per_try_timeout); retries, too.",
+            ),
             "upstream_rq_retry_overflow": (
                 self._state["retries"]["refused"],
                 "Retries that were not made, as too many were under way (retry.budget, upstream_limits.max_retries).",

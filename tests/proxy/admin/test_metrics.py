@@ -12,6 +12,7 @@ from prometheus_client.samples import Sample
 
 from badgateway_proxy.admin.metrics import exposition
 from badgateway_proxy.configuration.config import merge_patch
+from tests.support.exchanges import Scripts, until_gone
 from tests.support.peers import OK, healthy, refused_address, says
 from tests.support.wire import RunningHop, raw_upstream, running_hop
 
@@ -61,7 +62,21 @@ async def test_what_goes_wrong_has_its_error_type() -> None:
             assert value(hop, f"{CLIENT}_count", http_response_status_code="", **refused) == 3
             assert value(hop, "badgateway_upstream_cx_connect_timeout_total") == 0
             assert value(hop, "badgateway_upstream_rq_retry_total") == 2
+            assert value(hop, "badgateway_upstream_rq_hedge_total") == 0
             assert value(hop, "badgateway_upstream_cx_connect_fail_total") == 3
+
+
+async def test_hedges_are_counted_apart_and_among_the_retries_until_a_reset() -> None:
+    retry = {"attempts": 2, "per_try_timeout": "100ms", "hedge_on_per_try_timeout": True}
+    async with Scripts() as endpoints:
+        addresses = await endpoints.add(until_gone, healthy)
+        async with running_hop(*addresses, retry=retry) as hop:
+            await hop.get()
+            await hop.record()
+            assert value(hop, "badgateway_upstream_rq_hedge_total") == 1
+            assert value(hop, "badgateway_upstream_rq_retry_total") == 1
+            hop.hop.reset()
+            assert value(hop, "badgateway_upstream_rq_hedge_total") == 0
 
 
 async def test_every_deadline_counts_as_one_and_a_connection_that_comes_too_late_as_none() -> None:
