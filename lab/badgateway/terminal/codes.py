@@ -56,7 +56,8 @@ CODES: Final = {
             "The server does not know this method at all (405 is for a method that this resource does not allow).",
             "The app, or the first gateway whose parser does not know the method (http1.allow_custom_methods).",
             "No: it will not learn it in the meantime.",
-            "No, except after a deploy that ought to have brought it.",
+            "No single one, except after a deploy that ought to have brought it. The alerts on 5xx count it, so that "
+            "many fire them.",
             "RFC 9110 section 15.6.2",
         ),
         CodeInfo(
@@ -92,7 +93,7 @@ CODES: Final = {
             "The server does not speak the major version of HTTP that the request names.",
             "The first hop that parses the request.",
             "No: send another version.",
-            "No: it is the client's doing.",
+            "No single one: it is the client's doing. The alerts on 5xx count it all the same, so that many fire them.",
             "RFC 9110 section 15.6.6",
             envoy="sends 426",
             haproxy="serves it",
@@ -143,7 +144,8 @@ CODES: Final = {
             "The request lacks a mandatory extension that the resource demands.",
             "Practically nobody: RFC 2774 was an experiment and is now historic.",
             "Only with the extension that the response asks for.",
-            "No.",
+            "No single one: the client has to send the extension. The alerts on 5xx count it all the same, so that "
+            "many fire them.",
             "RFC 2774 section 7",
             registered="yes, but marked OBSOLETED: RFC 2774 was made historic",
         ),
@@ -153,7 +155,8 @@ CODES: Final = {
             "You must log in to the network before it lets you reach anything.",
             "A captive portal between client and server, never the server itself.",
             "After logging in.",
-            "No: it is the network of the client.",
+            "No single one: it is the network of the client. The alerts on 5xx count it where the portal is a hop of "
+            "yours, so that many fire them.",
             "RFC 6585 section 6",
         ),
     )

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from badgateway.alerting.rules import ALERTS
 from badgateway.chain.errors import InvalidRequest
 from badgateway.scenario.catalogue import ScenarioEntry
 from badgateway.terminal.codes import CLIENT_CODES, CODES, KNOWN_CODES
@@ -84,6 +85,16 @@ def test_only_509_and_499_are_not_registered_and_510_is_obsoleted() -> None:
     assert [code for code, info in KNOWN_CODES.items() if info.registered.startswith("no:")] == [499, 509]
     assert "OBSOLETED" in KNOWN_CODES[510].registered
     assert "seldom seen" in KNOWN_CODES[506].registered
+
+
+@pytest.mark.parametrize("code", KNOWN_CODES)
+def test_what_is_said_of_alerting_is_what_the_rules_do(code: int) -> None:
+    said = KNOWN_CODES[code].alert
+    if any(alert.bad.matches(code) for alert in ALERTS.values()):
+        assert said.startswith("Yes") or re.match("No single one.*(alerts on 5xx count it|by a rule of its own)", said)
+    else:
+        assert said.startswith("No")
+        assert "alerts" not in said
 
 
 def test_a_burst_of_429_is_the_only_thing_about_clients_that_deserves_an_alert() -> None:
