@@ -10,9 +10,9 @@ import pytest
 from badgateway_proxy.configuration.config import ConfigError, load_config
 from badgateway_proxy.hedging import GIVEN_UP
 from tests.support.exchanges import NOW, Scripts, asked, post, status, until_gone
-from tests.support.peers import OK, healthy, refused_address, says
+from tests.support.peers import OK, full_backlog, healthy, refused_address, says
 from tests.support.processes import until
-from tests.support.wire import RunningHop, running_hop
+from tests.support.wire import RunningHop, raw_upstream, running_hop
 
 HEDGED: dict[str, Any] = {
     "attempts": 2,
@@ -197,6 +197,24 @@ async def test_a_cache_hedges_too() -> None:
             assert endpoints.connections == [1, 1]
 
 
-def test_hedging_needs_a_time_to_hedge_after() -> None:
-    with pytest.raises(ConfigError, match="needs a per_try_timeout"):
-        load_config({"upstreams": ["127.0.0.1:1"], "retry": {"hedge_on_per_try_timeout": True}})
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ({"per_try_timeout": "0s"}, "needs a per_try_timeout"),
+        ({"attempts": 1}, "needs attempts of at least 2"),
+        ({"on": ["reset", "refused", "retriable-status-codes"]}, "needs one of 5xx, connect-failure, gateway-e"),
+    ],
+)
+def test_hedging_needs_a_time_to_hedge_after_and_leave_to_do_so(missing: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=f"^retry: hedge_on_per_try_timeout {words}"):
+        load_config({"upstreams": ["127.0.0.1:1"], "retry": HEDGED | missing})
+
+
+@pytest.mark.parametrize("condition", ["connect-failure", "timeout", "gateway-error", "5xx"])
+async def test_whatever_lets_an_attempt_that_is_late_be_tried_again_lets_it_be_hedged(condition: str) -> None:
+    async with full_backlog() as unconnected, raw_upstream(until_gone) as silent, raw_upstream(healthy) as fast:
+        late = unconnected if condition == "connect-failure" else silent.address
+        retry, timeouts = HEDGED | {"on": [condition]}, {"connect": "5s"}
+        async with running_hop(late, fast.address, retry=retry, timeouts=timeouts) as hop:
+            assert (await asked(hop)).data == b"ok"
+            assert hop.hop.recorder.totals()["hedges"] == 1

@@ -46,7 +46,7 @@ class SlowStartSettings(Section):
     """An endpoint that is new, or back, gets few requests at first. Envoy: slow_start_config; nginx: slow_start."""
 
     window: Duration = text_default("0s")
-    """How long until it gets its full share; 0s for no slow start. Envoy: slow_start_window."""
+    """How long until it gets its full share; 0s for no slow start. maglev has none. Envoy: slow_start_window."""
     aggression: Annotated[float, Field(gt=0, le=100)] = 1.0
     """How its share grows: 1 linearly, more than 1 fast at first, less than 1 slowly at first."""
     min_weight_percent: Annotated[float, Field(gt=0, le=100)] = 10.0

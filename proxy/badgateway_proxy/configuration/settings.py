@@ -17,6 +17,9 @@ from badgateway_proxy.error_types import RetryCondition
 IDEMPOTENT_METHODS: Final = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
 """RFC 9110 section 9.2.2: safe to send again when nobody knows whether the first was acted on."""
 
+_LATE: Final[frozenset[RetryCondition]] = frozenset(("connect-failure", "timeout", "gateway-error", "5xx"))
+"""The conditions under which an attempt that is late may be followed by another."""
+
 Percent = Annotated[float, Field(gt=0, le=100)]
 Bytes = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -151,8 +154,15 @@ class RetrySettings(Section):
 
     @model_validator(mode="after")
     def _hedged_when_late(self) -> Self:
-        if self.hedge_on_per_try_timeout and not self.per_try_timeout:
+        if not self.hedge_on_per_try_timeout:
+            return self
+        if not self.per_try_timeout:
             raise ValueError("hedge_on_per_try_timeout needs a per_try_timeout: after what time to hedge")
+        if self.attempts == 1:
+            raise ValueError("hedge_on_per_try_timeout needs attempts of at least 2: a hedge is one")
+        if not _LATE.intersection(self.on):
+            conditions = ", ".join(sorted(_LATE))
+            raise ValueError(f"hedge_on_per_try_timeout needs one of {conditions} in on: a hedge is a retry")
         return self
 
 
