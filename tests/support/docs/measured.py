@@ -11,10 +11,10 @@ from badgateway.running.probe import Client
 from badgateway_upstream import FAULTS
 
 CHAIN: Final = {
-    "lb": {"timeouts": {"connect": "500ms", "first_byte": "500ms", "between_bytes": "500ms", "request": "2s"}},
+    "lb": {"timeouts": {"connect": "800ms", "first_byte": "800ms", "between_bytes": "800ms", "request": "3s"}},
     "app": {"instances": 1},
 }
-"""Impatient, so that faults that last show soon."""
+"""Impatient, so that faults that last show soon; patient enough for a machine that stands still for a moment."""
 
 _TRIES: Final = 3
 """Requests until a fault has acted: one of them strikes at the second request of a connection."""
