@@ -207,14 +207,14 @@ async def test_no_byte_of_upgrade_can_make_the_hop_fail() -> None:
 async def test_silence_on_both_sides_ends_the_tunnel() -> None:
     async with (
         raw_upstream(echoes) as upstream,
-        running_hop(upstream.address, timeouts={"client_idle": "150ms", "request": "30ms"}) as hop,
+        running_hop(upstream.address, timeouts={"client_idle": "1200ms", "request": "800ms"}) as hop,
         hop.client() as client,
     ):
         await client.send(upgrade())
         await client.until(b"hello")
         client.packets.clear()
         for _ in range(4):  # longer than the idle time, but never silent for so long
-            assert await client.silent(0.05)
+            assert await client.silent(0.4)
             await client.send(b"x")
             await client.until(b"x")
             client.packets.clear()
