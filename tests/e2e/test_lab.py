@@ -427,6 +427,8 @@ async def test_an_attached_lab_does_all_that_needs_no_process(lab: Lab) -> None:
         await until(lambda: lab._nodes["app-1"].process and not lab._nodes["app-1"].process.alive)
         assert (await node(attached, "app-1"))["state"] == "exited"
         await attached.clear_fault(crash.id)
+        [told] = [fault.to_json() for fault in await attached.faults(ended=True) if fault.kind == "crash"]
+        assert (told["fired"], told["proof"]) == (1, "app-1 refuses connections to its admin port")
         for refused in (attached.restart("app-1"), attached.set_fault("lb", {"kind": "freeze"})):
             with pytest.raises(InvalidRequest, match="run by somebody else"):
                 await refused

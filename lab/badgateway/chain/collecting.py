@@ -16,6 +16,8 @@ from badgateway.chain.nodes import Node, Unreachable, scheme_of
 from badgateway.chain.traces import Trace, join
 from badgateway.processes.supervisor import ProcessChange, State
 from badgateway.processes.together import Tasks, together
+from badgateway_proxy import ErrorType
+from badgateway_upstream import FAULTS
 
 SETTLE_DEADLINE = 1.0
 """Seconds to wait for the records of a request that has been answered: a hop writes its own after the last byte."""
@@ -206,7 +208,13 @@ class Collector:
         await together([self._look_at(node) for node in self._nodes.values() if node.process is None])
 
     async def _look_at(self, node: Node) -> None:
-        alive = await node.admin.healthy()
+        alive = True
+        try:
+            await node.admin.ping()
+        except EnvironmentProblem as error:
+            alive = False
+            if isinstance(error, Unreachable) and not error.sent:
+                self._lost(node, str(error))
         if alive != self._alive.get(node.name, True):
             state = State.RUNNING if alive else State.EXITED
             self.bus.publish("process", node.name, {"pid": None, "state": state.value, "exit": None})
@@ -220,3 +228,13 @@ class Collector:
                 if self._board.is_new(node.name, firing):
                     self._board.firing(node.name, firing)
                     self.bus.publish("firing", node.name, firing)
+
+    def _lost(self, node: Node, why: str) -> None:
+        """Nobody listens there any more, which is what a fault in force was to bring about: it cannot tell itself."""
+        for fault, part in list(self._board.on(node.name)):
+            if fault.category == "process" and FAULTS[fault.kind].provokes == ErrorType.CONNECTION_REFUSED:
+                if not part.fired:
+                    firing = self._board.next_firing(fault, node.name)
+                    self._board.firing(node.name, firing)
+                    self.bus.publish("firing", node.name, firing)
+                part.seen = why

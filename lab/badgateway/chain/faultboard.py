@@ -189,6 +189,21 @@ class FaultBoard:
         fault.firings.append(dict(event))
         return fault
 
+    def next_firing(self, fault: FaultState, node: str) -> dict[str, Any]:
+        """The event of a firing that the node does not tell itself, as it would."""
+        number = fault.parts[node].fired + 1
+        return {
+            "event": "firing",
+            "fault": fault.id,
+            "kind": fault.kind,
+            "n": number,
+            "firing": f"{fault.id}.{number}",
+            "instance": node,
+            "request_id": None,
+            "peer": None,
+            "time": time.time(),
+        }
+
     def evidence(self, node: str, event: Mapping[str, Any]) -> None:
         """A node told what shows that a process fault happened there, or why it could not."""
         fault = self._faults.get(str(event.get("fault")))

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -24,6 +23,9 @@ from badgateway.processes.together import together
 
 EFFECT_DEADLINE = STOP_GRACE + 2.0
 """Seconds for a signal to show its effect: a hop that is told to exit drains first."""
+
+POLL = 0.02
+"""Seconds between looks at what an instance of somebody else's tells."""
 
 
 class Faulting:
@@ -125,11 +127,41 @@ class Faulting:
             return
         spec = {**checked.given, "id": fault.id}
         if node.process is None:
-            await _unless_it_struck(node.instance.set_fault(spec))
+            await self._set_elsewhere(fault, checked, node, spec)
         else:
             await _or_change(node.instance.set_fault(spec), node, node.process)
             if checked.strikes_at_once(node.name):
                 await self._until_struck(fault, node, node.process)
+
+    async def _set_elsewhere(
+        self, fault: FaultState, checked: CheckedFault, node: Node, spec: Mapping[str, Any]
+    ) -> None:
+        """Set a fault on an instance that somebody else runs; for one that strikes it at once, return when it has.
+
+        Who then does not answer any more was struck: that is all that is ever told of it. Where even that was missed,
+        as it has been started again meanwhile, nothing is claimed.
+        """
+        try:
+            await node.instance.set_fault(spec)
+        except Unreachable as error:
+            if not error.sent:
+                raise
+        if not checked.strikes_at_once(node.name):
+            return
+        part = fault.parts[node.name]
+        try:
+            async with asyncio.timeout(EFFECT_DEADLINE):
+                while not part.fired:
+                    for event in await node.instance.firings():
+                        if self._board.is_new(node.name, event):
+                            self.fired(node.name, event)
+                    await asyncio.sleep(POLL)
+        except TimeoutError:
+            return
+        except Unreachable as error:
+            if not part.fired:
+                self.fired(node.name, self._board.next_firing(fault, node.name))
+            part.seen = str(error)
 
     async def _until_struck(self, fault: FaultState, node: Node, process: Process) -> None:
         """Wait until a fault that needs no request has happened to its process."""
@@ -148,21 +180,9 @@ class Faulting:
             raise EnvironmentProblem(fault.parts[node.name].impossible)
 
     async def _signal(self, fault: FaultState, hop_fault: faultspecs.HopFault, process: Process) -> None:
-        number = fault.parts[process.name].fired + 1
-        event = {
-            "event": "firing",
-            "fault": fault.id,
-            "kind": fault.kind,
-            "n": number,
-            "firing": f"{fault.id}.{number}",
-            "instance": process.name,
-            "request_id": None,
-            "peer": None,
-            "time": time.time(),
-        }
         # noted before the signal is sent, as an instance tells before it strikes: what the kernel says next
         # is the proof
-        self.fired(process.name, event)
+        self.fired(process.name, self._board.next_firing(fault, process.name))
         process.signal(hop_fault.signal)
         if not await process.until(hop_fault.becomes, deadline=EFFECT_DEADLINE):
             raise EnvironmentProblem(f"{process.name} ignored {hop_fault.signal.name}")
@@ -208,15 +228,6 @@ def _why_unable(node: Node) -> str:
     if process.state is State.STARTING:
         return f"{node.name} is still starting"
     return f"{node.name} {process.exit}; restart it first"
-
-
-async def _unless_it_struck(request: Any) -> None:
-    """A fault that kills the process at once keeps it from answering, which is no error."""
-    try:
-        await request
-    except Unreachable as error:
-        if not error.sent:
-            raise
 
 
 async def _or_change(request: Any, node: Node, process: Process) -> None:
