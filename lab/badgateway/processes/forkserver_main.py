@@ -15,6 +15,7 @@ and reports go out:
     {"continued": key}
     {"exited": key, "status": n|null, "signal": n|null}
 
+A child is called in the kernel's tables what `name` in its config says: `bg-app-1` to ps, top and pgrep.
 Keys are chosen by the other side and never reused, so a signal cannot reach a stranger that got an old pid.
 When the other side closes the socket, or dies (SIGKILL included), every child's group is killed, frozen
 ones too, and the directories that were kept until then are deleted.
@@ -42,6 +43,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
 FDS_PER_CHILD = 3
 LAST_WAIT = 5.0
 """Seconds in which killed children are waited for at the end: SIGKILL takes effect at once unless the disk hangs."""
@@ -186,6 +188,7 @@ def _become(command: dict[str, Any], descriptors: list[int], parent: int) -> NoR
     status = 1
     try:
         _isolate(descriptors, parent)
+        _prctl(PR_SET_NAME, f"bg-{command['config'].get('name', '')}".encode())
         module = importlib.import_module(command["module"])
         config = getattr(module, command["config_class"]).model_validate(command["config"])
         status = getattr(module, command["run"])(config)
@@ -222,15 +225,15 @@ def _isolate(descriptors: list[int], parent: int) -> None:
 
 def _die_with(parent: int) -> None:
     """Have the kernel kill this process when `parent` dies, even while it is frozen."""
-    _at_parents_death(signal.SIGKILL)
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
-def _at_parents_death(number: int) -> None:
-    """The signal that this process gets when its parent dies (prctl(2); Linux only)."""
+def _prctl(option: int, value: int | bytes) -> None:
+    """Set the name of this process, or the signal that it gets when its parent dies (prctl(2); Linux only)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
 def main(modules: list[str]) -> None:
@@ -240,7 +243,8 @@ def main(modules: list[str]) -> None:
     os.dup2(null, 0)
     os.close(null)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _at_parents_death(signal.SIGCONT)  # were we frozen then, we could not clean up
+    _prctl(PR_SET_NAME, b"bg-forkserver")
+    _prctl(PR_SET_PDEATHSIG, signal.SIGCONT)  # were we frozen then, we could not clean up
     for module in modules:
         importlib.import_module(module)
     # what is imported stays: no collection touches it, so its pages stay shared with the children

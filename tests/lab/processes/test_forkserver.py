@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,6 +78,17 @@ async def test_a_child_has_its_own_group_only_its_own_descriptors_and_its_own_se
     assert os.getpgid(forkserver.pid) == forkserver.pid
     assert one["descriptors"] == other["descriptors"] == [0, 1, 2]
     assert one["random"] != other["random"]
+    await forkserver.close()
+    for watch in watches:
+        watch.release()
+
+
+async def test_each_process_has_a_name_of_its_own_in_the_kernels_tables() -> None:
+    forkserver = launch()
+    watches = [Watch(forkserver, name="app-1"), Watch(forkserver, name="a-name-that-is-long")]
+    pids = [(await ready_line(watch))["pid"] for watch in watches]
+    told = [(Path("/proc") / str(pid) / "comm").read_text() for pid in (forkserver.pid, *pids)]
+    assert told == ["bg-forkserver\n", "bg-app-1\n", "bg-a-name-that-\n"]
     await forkserver.close()
     for watch in watches:
         watch.release()
