@@ -86,17 +86,17 @@ async def test_body_bytes_renew_theirs() -> None:
         await upstream.read_head(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
         for _ in range(8):
-            await asyncio.sleep(0.04)
+            await asyncio.sleep(0.16)
             writer.write(b"x")
 
     async with (
         raw_upstream(drips) as upstream,
-        running_hop(upstream.address, timeouts={"between_bytes": "250ms", "first_byte": "250ms"}) as hop,
+        running_hop(upstream.address, timeouts={"between_bytes": "1s", "first_byte": "1s"}) as hop,
     ):
         assert read_answer(await hop.get()).data == b"xxxxxxxx"
         record = await hop.record()
-        assert record["duration"] > 0.3
-        assert record["attempts"][0]["phases"]["receive"] > 0.3
+        assert record["duration"] > 1.2
+        assert record["attempts"][0]["phases"]["receive"] > 1
 
 
 @pytest.mark.parametrize("headers", [False, True])

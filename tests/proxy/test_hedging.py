@@ -109,7 +109,7 @@ async def test_when_all_fail_the_last_failure_is_the_answer() -> None:
     with refused_address() as address:
         async with Scripts() as endpoints:
             (late,) = await endpoints.add(until_gone)
-            timeouts = {"first_byte": "200ms"}
+            timeouts = {"first_byte": "1s"}
             async with running_hop(late, address, retry=HEDGED, timeouts=timeouts) as hop:
                 answer = await asked(hop)
                 assert (answer.status, answer.error) == (504, "http_response_timeout")

@@ -132,7 +132,7 @@ async def test_a_relay_has_no_database_and_says_so() -> None:
 
 
 async def test_a_worker_timeout_breaks_the_connection(caplog: pytest.LogCaptureFixture) -> None:
-    async with here(worker_timeout="60ms") as app:
+    async with here(worker_timeout="600ms") as app:
         app.fault("downstream_hangs", when={"path": "/products"})
         async with app.client() as client:
             assert (await asked(client, "GET", "/products/1"))[0] == 200
@@ -141,7 +141,7 @@ async def test_a_worker_timeout_breaks_the_connection(caplog: pytest.LogCaptureF
             assert await client.all() == b""
         assert "WORKER TIMEOUT in GET /products" in caplog.text
         assert getattr(caplog.records[-1], "request_id", None) == "r-w"
-        app.fault("bandwidth", rate=20)
+        app.fault("bandwidth", rate=10)
         async with app.client() as client:
             await client.get("/bytes/20000")
             seen = await client.all()
