@@ -54,7 +54,7 @@ async def test_a_changed_configuration_holds_for_the_next_request() -> None:
         async with running_hop(hangs, timeouts={"first_byte": "5s"}) as hop, hop.client() as old:
             await old.send(b"GET /old HTTP/1.1\r\nHost: a\r\n\r\n")
             await until(lambda: endpoints.connections[0])
-            hop.hop.apply_config(merge_patch(hop.hop.config, {"timeouts": {"first_byte": "60ms"}}))
+            hop.hop.apply_config(merge_patch(hop.hop.config, {"timeouts": {"first_byte": "600ms"}}))
             assert (await asked(hop)).status == 504
             hop.hop.apply_config(merge_patch(hop.hop.config, {"upstreams": [works], "retry": {"attempts": 2}}))
             assert (await asked(hop)).status == 200
@@ -68,7 +68,7 @@ async def test_a_changed_configuration_holds_for_the_next_request() -> None:
 
 async def test_a_changed_patience_with_clients_holds_for_the_next_connection() -> None:
     async with raw_upstream(healthy) as upstream, running_hop(upstream.address) as hop:
-        hop.hop.apply_config(merge_patch(hop.hop.config, {"timeouts": {"client_idle": "30ms", "client_head": "30ms"}}))
+        hop.hop.apply_config(merge_patch(hop.hop.config, {"timeouts": {"client_idle": "600ms", "client_head": "60ms"}}))
         async with hop.client() as client:
             assert await client.all() == b""
         assert read_answer(await hop.send(b"GET")).status == 408
