@@ -46,10 +46,10 @@ def _response(expect: Expectation, seen: Seen) -> Iterator[Check]:
     if expect.at_least is not None:
         held = answer.elapsed >= expect.at_least
         yield Check("at_least", format_duration(expect.at_least), elapsed_text(answer.elapsed), held)
-    if expect.first_byte_within is not None:
-        held = answer.body_after is not None and answer.body_after <= expect.first_byte_within
+    if expect.body_begins_within is not None:
+        held = answer.body_after is not None and answer.body_after <= expect.body_begins_within
         measured = "no body" if answer.body_after is None else elapsed_text(answer.body_after)
-        yield Check("first_byte_within", format_duration(expect.first_byte_within), measured, held)
+        yield Check("body_begins_within", format_duration(expect.body_begins_within), measured, held)
 
 
 def _content(expect: Expectation, seen: Seen) -> Iterator[Check]:

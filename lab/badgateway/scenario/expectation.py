@@ -96,7 +96,7 @@ class Expectation(Strict):
     """The client had its answer after this long at most."""
     at_least: Duration | None = None
     """It took no less than this."""
-    first_byte_within: Duration | None = None
+    body_begins_within: Duration | None = None
     """The first byte of its body was there after this long at most, whenever the last one came."""
     attempts: dict[str, Count] = Field(default_factory=dict)
     """Attempts per hop."""

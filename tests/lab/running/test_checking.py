@@ -54,8 +54,8 @@ def checks(expect: dict[str, Any], what: Seen) -> list[str]:
         ({"within": "200ms"}, "- within: expected 200ms, measured 250ms"),
         ({"at_least": "200ms"}, "+ at_least: 250ms"),
         ({"at_least": "1s"}, "- at_least: expected 1s, measured 250ms"),
-        ({"first_byte_within": "100ms"}, "+ first_byte_within: 90ms"),
-        ({"first_byte_within": "80ms"}, "- first_byte_within: expected 80ms, measured 90ms"),
+        ({"body_begins_within": "100ms"}, "+ body_begins_within: 90ms"),
+        ({"body_begins_within": "80ms"}, "- body_begins_within: expected 80ms, measured 90ms"),
         ({"failure": "none"}, "+ failure: none"),
         ({"cache": {"cdn": "none"}}, "+ cache.cdn: none"),
         ({"cache": {"cdn": ["hit", "miss"]}}, "- cache.cdn: expected hit or miss, measured none"),
@@ -109,7 +109,7 @@ def test_no_response_is_said_in_words() -> None:
 
 def test_a_response_without_a_body_has_no_first_byte_in_time() -> None:
     empty = Seen(Answer(status=204, elapsed=0.01))
-    assert checks({"first_byte_within": "10s"}, empty) == ["- first_byte_within: expected 10s, measured no body"]
+    assert checks({"body_begins_within": "10s"}, empty) == ["- body_begins_within: expected 10s, measured no body"]
 
 
 def test_of_several_requests_the_first_that_fails_is_shown() -> None:
