@@ -13,7 +13,7 @@ from tests.support.peers import OK, Ending, says
 from tests.support.rawclient import RawClient
 from tests.support.wire import RawUpstream, raw_upstream, running_hop
 
-IMPATIENT = {"between_bytes": "80ms"}
+IMPATIENT = {"between_bytes": "400ms"}
 
 
 def head(*lines: bytes, status: bytes = b"HTTP/1.1 200 OK") -> bytes:
@@ -267,7 +267,7 @@ CUT: list[tuple[str, bytes, tuple[bytes, ...], Ending, str, bytes, str]] = [
     ("length, RST", head(b"Content-Length: 1000") + b"x" * 100, (), "reset", "http_response_incomplete",
      b"x" * 100, "reset the connection in the body (100 of 1000 bytes)"),
     ("length, stall", head(b"Content-Length: 1000") + b"x" * 100, (), "hang", "connection_read_timeout",
-     b"x" * 100, "no more of the body for 0.08 s"),
+     b"x" * 100, "no more of the body for 0.4 s"),
     ("length, more, FIN", head(b"Content-Length: 1000") + b"x" * 100, (b"y" * 50,), "close",
      "http_response_incomplete", b"x" * 100 + b"y" * 50, "150 of 1000"),
     ("length, nothing, FIN", head(b"Content-Length: 1000"), (), "close", "http_response_incomplete", b"", "0 of 1000"),

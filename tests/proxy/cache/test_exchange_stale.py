@@ -132,7 +132,7 @@ async def test_what_is_stale_stands_in_for_an_error_that_is_received(failure: st
     ],
 )
 async def test_and_for_one_that_happens_on_the_way(reply: Parts, error: str) -> None:
-    async with cached(made(SIE), reply, timeouts={"first_byte": "100ms"}) as shop:
+    async with cached(made(SIE), reply, timeouts={"first_byte": "500ms"}) as shop:
         await shop.get()
         shop.advance(20)
         answer = await shop.get()

@@ -95,13 +95,13 @@ async def test_a_head_in_time_is_served_however_long_the_answer_takes() -> None:
     go = asyncio.Event()
     async with (
         raw_upstream(says(go, OK, then="again")) as upstream,
-        running_hop(upstream.address, timeouts={"client_head": "40ms", "client_idle": "40ms"}) as hop,
+        running_hop(upstream.address, timeouts={"client_head": "500ms", "client_idle": "500ms"}) as hop,
         hop.client() as client,
     ):
         await client.send(GET[:10])
         await client.send(GET[10:])
         await until(lambda: upstream.heads)
-        assert await client.silent(0.1)
+        assert await client.silent(0.7)
         go.set()
         await client.until(b"\r\n\r\n")
         assert await client.answer() == b"ok"
@@ -111,7 +111,7 @@ async def test_a_head_in_time_is_served_however_long_the_answer_takes() -> None:
 async def test_a_silent_connection_is_closed_without_a_word(after_a_request: bool) -> None:
     async with (
         raw_upstream(healthy) as upstream,
-        running_hop(upstream.address, timeouts={"client_idle": "60ms"}) as hop,
+        running_hop(upstream.address, timeouts={"client_idle": "500ms"}) as hop,
         hop.client() as client,
     ):
         if after_a_request:
@@ -126,11 +126,11 @@ async def test_a_silent_connection_is_closed_without_a_word(after_a_request: boo
 async def test_a_head_that_began_in_time_is_not_cut_off_for_idleness() -> None:
     async with (
         raw_upstream(healthy) as upstream,
-        running_hop(upstream.address, timeouts={"client_idle": "60ms", "client_head": "5s"}) as hop,
+        running_hop(upstream.address, timeouts={"client_idle": "500ms", "client_head": "5s"}) as hop,
         hop.client() as client,
     ):
         await client.send(GET[:20])
-        assert await client.silent(0.15)
+        assert await client.silent(0.8)
         await client.send(GET[20:])
         await client.until(b"\r\n\r\n")
         assert await client.answer() == b"ok"
@@ -152,7 +152,7 @@ async def pours(upstream: RawUpstream, reader: asyncio.StreamReader, writer: asy
 async def test_a_client_that_reads_nothing_stops_the_endpoint_and_is_cut_off() -> None:
     async with (
         raw_upstream(pours) as upstream,
-        running_hop(upstream.address, timeouts={"send": "200ms", "between_bytes": "60ms"}) as hop,
+        running_hop(upstream.address, timeouts={"send": "800ms", "between_bytes": "500ms"}) as hop,
         hop.client() as client,
     ):
         client._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
@@ -161,7 +161,7 @@ async def test_a_client_that_reads_nothing_stops_the_endpoint_and_is_cut_off() -
         # Sockets hold some MiB; the hop itself less than one; nothing near the whole GiB was taken in.
         assert len(upstream.heads) * 65536 < 64 << 20
         assert (record["client_gone"], record["error"]) == (True, None)
-        assert 0.19 <= record["duration"] < 2
+        assert 0.79 <= record["duration"] < 5
         await client.all()
         assert client.end == "reset"
 
@@ -179,12 +179,12 @@ async def test_a_slow_client_is_not_the_endpoints_fault() -> None:
 
     async with (
         raw_upstream(serve) as upstream,
-        running_hop(upstream.address, timeouts={"between_bytes": "150ms", "first_byte": "150ms"}) as hop,
+        running_hop(upstream.address, timeouts={"between_bytes": "600ms", "first_byte": "600ms"}) as hop,
         hop.client() as client,
     ):
         await client.send(CLOSE)
         await client.until(b"\r\n\r\n")
-        await asyncio.sleep(0.4)  # the client's own slowness
+        await asyncio.sleep(1.2)  # the client's own slowness
         answer = read_answer(await client.all())
         assert len(answer.data) == size
         record = await hop.record()

@@ -79,7 +79,7 @@ async def test_a_response_arrives_in_any_number_of_packets(parts: tuple[bytes | 
 async def test_failures_are_named_as_ever(
     parts: tuple[bytes | float, ...], then: Ending, status: int, error: str
 ) -> None:
-    async with warm(*parts, then=then, timeouts={"first_byte": "100ms"}) as (_, hop, client):
+    async with warm(*parts, then=then, timeouts={"first_byte": "600ms"}) as (_, hop, client):
         await client.send(GET)
         answer = read_answer(await client.until(b"\r\n\r\n"))
         assert (answer.status, answer.error) == (status, error)
@@ -137,7 +137,7 @@ async def test_a_client_that_reads_nothing_stops_the_endpoint() -> None:
 
 
 async def test_idleness_does_not_end_what_is_being_served() -> None:
-    async with warm(0.3, OK, timeouts={"client_idle": "100ms"}) as (_, _hop, client):
+    async with warm(0.8, OK, timeouts={"client_idle": "500ms"}) as (_, _hop, client):
         await client.send(GET)
         assert await client.answer() == b"ok"
         assert await client.all() == b""  # and ends what is idle
