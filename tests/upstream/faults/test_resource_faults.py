@@ -208,7 +208,7 @@ async def test_with_a_deadline_of_its_own_the_app_gives_up_first() -> None:
 
 @proves("starve_cpu")
 async def test_many_computing_threads_leave_the_event_loop_few_turns() -> None:
-    longest = {}
+    had = {}
     for elsewhere in (False, True):
         async with here() as app, app.client() as client:
             app.fault("starve_cpu", computes="400ms", elsewhere=elsewhere)
@@ -224,10 +224,11 @@ async def test_many_computing_threads_leave_the_event_loop_few_turns() -> None:
             assert (await asked(client, "GET", "/products"))[0] == 200
             assert time.monotonic() - began >= 0.4
             turning.cancel()
-            gaps = [later - earlier for earlier, later in itertools.pairwise(turns)]
-            longest[elsewhere] = sum(sorted(gaps)[-3:])
-    assert longest[False] > 0.1, "it waits for each of the threads, again and again"
-    assert longest[False] > longest[True]
+            had[elsewhere] = len(turns)
+            if not elsewhere:
+                gaps = [later - earlier for earlier, later in itertools.pairwise(turns)]
+                assert sum(sorted(gaps)[-3:]) > 0.1, "it waits for each of the threads, again and again"
+    assert had[True] > 1.5 * had[False]
 
 
 @proves("block_event_loop")
