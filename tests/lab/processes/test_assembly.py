@@ -47,7 +47,7 @@ async def test_a_port_that_was_asked_for_goes_to_nothing_that_takes_any(
     forkserver: ForkServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(assembly, "Reservations", InOrder)
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     made = Assembly(ChainSpec(), Ports(cdn=0, lb=FIRST, app=FIRST + 1, control=0), forkserver)
     try:
         async with aiohttp.ClientSession() as session:
